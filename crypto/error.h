@@ -1,0 +1,68 @@
+/* The one error domain of Comity: a Matrix errcode with the HTTP status that usually carries it. */
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+#define CM_ERROR (cm_error_quark ())
+
+/* Codes of the domain CM_ERROR. Each is one row of the table in error.c: errcode and status. */
+typedef enum {
+  CM_ERROR_UNKNOWN,             /* M_UNKNOWN, 500: our fault, the client learns nothing more */
+  CM_ERROR_FORBIDDEN,           /* M_FORBIDDEN, 403 */
+  CM_ERROR_UNKNOWN_TOKEN,       /* M_UNKNOWN_TOKEN, 401 */
+  CM_ERROR_MISSING_TOKEN,       /* M_MISSING_TOKEN, 401 */
+  CM_ERROR_UNAUTHORIZED,        /* M_UNAUTHORIZED, 401 */
+  CM_ERROR_USER_LOCKED,         /* M_USER_LOCKED, 401 */
+  CM_ERROR_USER_DEACTIVATED,    /* M_USER_DEACTIVATED, 403 */
+  CM_ERROR_BAD_JSON,            /* M_BAD_JSON, 400 */
+  CM_ERROR_NOT_JSON,            /* M_NOT_JSON, 400 */
+  CM_ERROR_NOT_FOUND,           /* M_NOT_FOUND, 404 */
+  CM_ERROR_UNRECOGNIZED,        /* M_UNRECOGNIZED, 404 */
+  CM_ERROR_WRONG_METHOD,        /* M_UNRECOGNIZED, 405 */
+  CM_ERROR_LIMIT_EXCEEDED,      /* M_LIMIT_EXCEEDED, 429 */
+  CM_ERROR_USER_IN_USE,         /* M_USER_IN_USE, 400 */
+  CM_ERROR_INVALID_USERNAME,    /* M_INVALID_USERNAME, 400 */
+  CM_ERROR_EXCLUSIVE,           /* M_EXCLUSIVE, 400 */
+  CM_ERROR_ROOM_IN_USE,         /* M_ROOM_IN_USE, 400 */
+  CM_ERROR_INVALID_ROOM_STATE,  /* M_INVALID_ROOM_STATE, 400 */
+  CM_ERROR_UNSUPPORTED_ROOM_VERSION,  /* M_UNSUPPORTED_ROOM_VERSION, 400 */
+  CM_ERROR_INCOMPATIBLE_ROOM_VERSION, /* M_INCOMPATIBLE_ROOM_VERSION, 400 */
+  CM_ERROR_BAD_STATE,           /* M_BAD_STATE, 400 */
+  CM_ERROR_GUEST_ACCESS_FORBIDDEN,    /* M_GUEST_ACCESS_FORBIDDEN, 403 */
+  CM_ERROR_MISSING_PARAM,       /* M_MISSING_PARAM, 400 */
+  CM_ERROR_INVALID_PARAM,       /* M_INVALID_PARAM, 400 */
+  CM_ERROR_BAD_ALIAS,           /* M_BAD_ALIAS, 400 */
+  CM_ERROR_DUPLICATE_ANNOTATION,      /* M_DUPLICATE_ANNOTATION, 400 */
+  CM_ERROR_TOO_LARGE,           /* M_TOO_LARGE, 413 */
+  CM_ERROR_RESOURCE_LIMIT_EXCEEDED,   /* M_RESOURCE_LIMIT_EXCEEDED, 403 */
+  CM_ERROR_CANNOT_LEAVE_SERVER_NOTICE_ROOM, /* 403 */
+  CM_ERROR_WRONG_ROOM_KEYS_VERSION,   /* M_WRONG_ROOM_KEYS_VERSION, 403 */
+  CM_ERROR_UNABLE_TO_AUTHORISE_JOIN,  /* M_UNABLE_TO_AUTHORISE_JOIN, 400 */
+  CM_ERROR_UNABLE_TO_GRANT_JOIN,      /* M_UNABLE_TO_GRANT_JOIN, 400 */
+  CM_ERROR_NOT_YET_UPLOADED,    /* M_NOT_YET_UPLOADED, 504 */
+  CM_ERROR_CANNOT_OVERWRITE_MEDIA,    /* M_CANNOT_OVERWRITE_MEDIA, 409 */
+  CM_ERROR_UNKNOWN_POS,         /* M_UNKNOWN_POS, 400 */
+  CM_ERROR_WEAK_PASSWORD,       /* M_WEAK_PASSWORD, 400 */
+  CM_ERROR_THREEPID_NOT_FOUND,  /* M_THREEPID_NOT_FOUND, 400 */
+  CM_ERROR_THREEPID_IN_USE,     /* M_THREEPID_IN_USE, 400 */
+  CM_ERROR_BAD_GATEWAY,         /* M_UNKNOWN, 502: a peer failed us */
+  CM_ERROR_GATEWAY_TIMEOUT,     /* M_UNKNOWN, 504: a peer did not answer in time */
+  CM_ERROR_UNAVAILABLE,         /* M_UNKNOWN, 503: the database or a lane is not available now */
+  /* Never shown to a client: facts for the caller inside the house. */
+  CM_ERROR_DATABASE,            /* M_UNKNOWN, 500: SQL failed; details go to the log only */
+  CM_ERROR_CONFLICT,            /* M_UNKNOWN, 409: a unique key or a fenced write lost a race */
+  CM_ERROR_CONFIG,              /* M_UNKNOWN, 500: configuration is wrong */
+  CM_ERROR_LAST
+} CmError;
+
+GQuark cm_error_quark (void);
+
+/* The Matrix errcode ("M_FORBIDDEN") of @code. */
+const char *cm_error_errcode (CmError code);
+
+/* The HTTP status that carries @code. */
+unsigned cm_error_status (CmError code);
+
+G_END_DECLS
