@@ -1,0 +1,22 @@
+/* The embedded default: a private PostgreSQL cluster under the data directory, on a unix socket, started and stopped with the node. */
+#pragma once
+
+#include "schema/db.h"
+
+G_BEGIN_DECLS
+
+typedef struct _CmCluster CmCluster;
+
+/**
+ * cm_cluster_start: makes the cluster with initdb when @dir is empty (UTF8, C.UTF-8, trust inside a 0700 socket directory), starts the
+ * server as the user this process runs as (never root) and waits until it answers. Takes over a server left by a killed node.
+ * Finds the newest PostgreSQL programs under /usr/lib/postgresql or on PATH.
+ */
+CmCluster *cm_cluster_start (const char *dir, GError **error);
+/* A smart-then-fast stop within 4 seconds. */
+void cm_cluster_stop (CmCluster *cluster);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (CmCluster, cm_cluster_stop)
+/* The libpq connection string of the node's database. */
+const char *cm_cluster_dsn (const CmCluster *cluster);
+
+G_END_DECLS
