@@ -1,0 +1,59 @@
+/* The composition root: what a node is made of. Only pointers stand here; whoever needs a part includes that part's header. Built once
+ * at start, in order, and not changed while calls run. */
+#pragma once
+
+#include <glib.h>
+
+G_BEGIN_DECLS
+
+typedef struct _CmConfig CmConfig;
+typedef struct _CmPool CmPool;
+typedef struct _CmIds CmIds;
+typedef struct _CmCommitter CmCommitter;
+typedef struct _CmCluster CmCluster;
+typedef struct _CmSigningKey CmSigningKey;
+typedef struct _CmVault CmVault;
+typedef struct _CmLanes CmLanes;
+typedef struct _CmRouter CmRouter;
+typedef struct _CmLimits CmLimits;
+typedef struct _CmHttpServer CmHttpServer;
+typedef struct _CmRooms CmRooms;
+typedef struct _CmKeyRing CmKeyRing;
+typedef struct _CmFedClient CmFedClient;
+typedef struct _CmDestinations CmDestinations;
+typedef struct _CmAccounts CmAccounts;
+typedef struct _CmSyncHub CmSyncHub;
+typedef struct _CmMediaStore CmMediaStore;
+typedef struct _CmEphemeral CmEphemeral;
+typedef struct _CmParticipant CmParticipant;
+typedef struct _CmDeviceLists CmDeviceLists;
+typedef struct _CmUia CmUia;
+
+typedef struct _CmNode CmNode;
+struct _CmNode {
+  const CmConfig *config;
+  const char *server_name;
+  CmSigningKey *signing_key;
+  CmVault *vault;
+  CmCluster *cluster; /* NULL with a database of the administrator's */
+  CmPool *pool;
+  CmIds *ids;
+  CmCommitter *committer;
+  CmLanes *lanes;
+  CmLimits *limits;
+  CmRouter *router;
+  CmHttpServer *http;
+  CmKeyRing *key_ring;
+  CmFedClient *fed_client;
+  CmRooms *rooms;
+  CmDestinations *destinations;
+  CmAccounts *accounts;
+  CmUia *uia;
+  CmSyncHub *sync;
+  CmEphemeral *ephemeral; /* typing and presence: memory only */
+  CmDeviceLists *device_lists;
+  CmMediaStore *media;
+  CmParticipant *participant;
+};
+
+G_END_DECLS
