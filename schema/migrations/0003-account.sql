@@ -1,0 +1,94 @@
+-- Accounts of this server, their devices and tokens. Tokens are kept as hashes only.
+
+CREATE TABLE account (
+    user_id       text COLLATE "C" PRIMARY KEY,      -- @localpart:server
+    sym           bigint NOT NULL UNIQUE,
+    password_hash text,                              -- NULL: signs in elsewhere
+    origin        text NOT NULL,                     -- local, ldap, appservice, guest, service: who vouches for it
+    external_id   text COLLATE "C",                  -- of a directory: the entry's stable name
+    admin         boolean NOT NULL DEFAULT false,
+    state         text NOT NULL DEFAULT 'active',    -- active, locked, suspended, deactivated
+    erased        boolean NOT NULL DEFAULT false,
+    created_ts    bigint NOT NULL,
+    UNIQUE (origin, external_id)
+);
+
+CREATE TABLE profile (
+    user_id text COLLATE "C" NOT NULL,
+    key     text COLLATE "C" NOT NULL,               -- displayname, avatar_url, any other
+    value   bytea NOT NULL,                          -- a JSON value
+    PRIMARY KEY (user_id, key)
+);
+
+CREATE TABLE threepid (
+    medium       text NOT NULL,
+    address      text COLLATE "C" NOT NULL,
+    user_id      text COLLATE "C" NOT NULL,
+    validated_ts bigint NOT NULL,
+    added_ts     bigint NOT NULL,
+    PRIMARY KEY (medium, address)
+);
+CREATE INDEX threepid_user ON threepid (user_id);
+
+CREATE TABLE device (
+    user_id         text COLLATE "C" NOT NULL,
+    device_id       text COLLATE "C" NOT NULL,
+    display_name    text,
+    last_seen_ts    bigint,
+    last_seen_ip    text,
+    last_seen_agent text,
+    created_ts      bigint NOT NULL,
+    PRIMARY KEY (user_id, device_id)
+);
+
+CREATE TABLE access_token (
+    id          bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    hash        text COLLATE "C" NOT NULL UNIQUE,
+    user_id     text COLLATE "C" NOT NULL,
+    device_id   text COLLATE "C" NOT NULL,
+    refresh     bigint,                              -- the refresh token it came with
+    used        boolean NOT NULL DEFAULT false,
+    expires_ts  bigint,                              -- NULL: never
+    created_ts  bigint NOT NULL
+);
+CREATE INDEX access_token_device ON access_token (user_id, device_id);
+
+CREATE TABLE refresh_token (
+    id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
+    hash       text COLLATE "C" NOT NULL UNIQUE,
+    user_id    text COLLATE "C" NOT NULL,
+    device_id  text COLLATE "C" NOT NULL,
+    next       bigint,                               -- the token that replaced it; the old one works until the new one is used
+    created_ts bigint NOT NULL
+);
+CREATE INDEX refresh_token_device ON refresh_token (user_id, device_id);
+
+-- User-interactive authentication: what was asked, bound to the operation and its body by a hash; never a password.
+CREATE TABLE uia_session (
+    id         text COLLATE "C" PRIMARY KEY,
+    operation  text NOT NULL,
+    body_hash  text NOT NULL,
+    user_id    text COLLATE "C",
+    body       bytea,                                -- without secrets
+    completed  text[] NOT NULL DEFAULT '{}',
+    created_ts bigint NOT NULL,
+    used       boolean NOT NULL DEFAULT false
+);
+
+CREATE TABLE registration_nonce (
+    nonce      text COLLATE "C" PRIMARY KEY,
+    expires_ts bigint NOT NULL
+);
+
+CREATE TABLE filter (
+    user_id text COLLATE "C" NOT NULL,
+    id      bigint NOT NULL,
+    filter  bytea NOT NULL,
+    PRIMARY KEY (user_id, id)
+);
+
+CREATE TABLE openid_token (
+    hash       text COLLATE "C" PRIMARY KEY,
+    user_id    text COLLATE "C" NOT NULL,
+    expires_ts bigint NOT NULL
+);
