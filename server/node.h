@@ -17,6 +17,9 @@ typedef struct _CmLanes CmLanes;
 typedef struct _CmRouter CmRouter;
 typedef struct _CmLimits CmLimits;
 typedef struct _CmHttpServer CmHttpServer;
+typedef struct _CmOutbound CmOutbound;
+typedef struct _CmDiscovery CmDiscovery;
+typedef struct _CmIntake CmIntake;
 typedef struct _CmRooms CmRooms;
 typedef struct _CmKeyRing CmKeyRing;
 typedef struct _CmFedClient CmFedClient;
@@ -26,7 +29,6 @@ typedef struct _CmSyncHub CmSyncHub;
 typedef struct _CmMediaStore CmMediaStore;
 typedef struct _CmEphemeral CmEphemeral;
 typedef struct _CmParticipant CmParticipant;
-typedef struct _CmDeviceLists CmDeviceLists;
 typedef struct _CmUia CmUia;
 
 typedef struct _CmNode CmNode;
@@ -43,15 +45,18 @@ struct _CmNode {
   CmLimits *limits;
   CmRouter *router;
   CmHttpServer *http;
-  CmKeyRing *key_ring;
+  CmOutbound *outbound; /* for what users can influence: push gateways, previews */
+  CmOutbound *fed_outbound;
+  CmDiscovery *discovery;
   CmFedClient *fed_client;
+  CmKeyRing *key_ring;
   CmRooms *rooms;
+  CmIntake *intake;
   CmDestinations *destinations;
   CmAccounts *accounts;
   CmUia *uia;
   CmSyncHub *sync;
   CmEphemeral *ephemeral; /* typing and presence: memory only */
-  CmDeviceLists *device_lists;
   CmMediaStore *media;
   CmParticipant *participant;
 };
