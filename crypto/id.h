@@ -1,4 +1,5 @@
-/* Matrix identifiers (specification appendices, "Identifier Grammar"), all at most 255 bytes. */
+/* Matrix identifiers (specification appendices, "Identifier Grammar"), all at most 255 bytes.
+ * A NULL text is no valid identifier, so that what cm_json_get_text () gives needs no other check. */
 #pragma once
 
 #include "crypto/error.h"

@@ -75,10 +75,11 @@ typedef struct {
   const CmJson *next;
   gsize left;
   gboolean object;
+  const CmJson *key; /* the node of the key last returned: its cm_json_text () is NULL if it holds U+0000 */
 } CmJsonIter;
 
 void cm_json_iter_init (CmJsonIter *iter, const CmJson *container);
-/* @key and @value may be NULL. A key may hold U+0000; @key_node->length via cm_json_iter_key if that matters. */
+/* @key and @value may be NULL. A key may hold U+0000: where it matters, as for ids, take cm_json_text (iter.key). */
 gboolean cm_json_iter_next (CmJsonIter *iter, const char **key, const CmJson **value);
 
 /* TRUE when @node and all below it may stand in canonical JSON: no CM_JSON_NUMBER anywhere. */
