@@ -1,0 +1,34 @@
+#include "server/cli/cli.h"
+
+#include <locale.h>
+
+static int
+run_version (const CmCommand *command, int argc, char **argv)
+{
+  g_print ("comity %s\n", CM_VERSION);
+  return 0;
+}
+
+static int
+run_help (const CmCommand *command, int argc, char **argv)
+{
+  cm_cli_usage ("comity", cm_commands);
+  return 0;
+}
+
+const CmCommand cm_commands[] = {
+  { "check-config", "", "Says what is wrong with a configuration, by group and key",
+    cm_cli_check_config },
+  { "generate-config", "", "Prints a commented configuration that runs as it is",
+    cm_cli_generate_config },
+  { "version", "", "Prints the version", run_version },
+  { "help", "", "Prints this list", run_help },
+  { NULL, NULL, NULL, NULL },
+};
+
+int
+main (int argc, char **argv)
+{
+  setlocale (LC_ALL, "");
+  return cm_cli_dispatch ("comity", cm_commands, argc, argv);
+}
