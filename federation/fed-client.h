@@ -2,6 +2,7 @@
 #pragma once
 
 #include "crypto/ed25519.h"
+#include "federation/backoff.h"
 #include "federation/discovery.h"
 
 G_BEGIN_DECLS
@@ -36,9 +37,7 @@ char *cm_fed_path (const char *format, ...) G_GNUC_PRINTF (1, 2);
 
 /* Tells that @server was heard from (an inbound request): it may be tried again at once. */
 void cm_fed_client_heard (CmFedClient *client, const char *server);
-gboolean cm_fed_client_backs_off (CmFedClient *client, const char *server);
-/* @func (any thread) when a server that was left alone may be tried again. */
-typedef void (*CmServerAwake) (const char *server, gpointer data);
-void cm_fed_client_on_awake (CmFedClient *client, CmServerAwake func, gpointer data);
+/* Which servers are left alone, and how long: shared by requests and queues. */
+CmBackoff *cm_fed_client_backoff (CmFedClient *client);
 
 G_END_DECLS

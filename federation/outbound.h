@@ -4,17 +4,22 @@
 
 #include "crypto/json.h"
 
+#include <gio/gio.h>
+
 G_BEGIN_DECLS
 
 typedef struct {
   const char *const *allow; /* address ranges exempt from the default refusal of private addresses, strv of CIDR */
   gboolean verify_tls;
   const char *ca_file;      /* nullable: the system's */
+  GResolver *resolver;      /* nullable: the system's */
 } CmOutboundPolicy;
 
 typedef struct _CmOutbound CmOutbound;
 
 CmOutbound *cm_outbound_new (const CmOutboundPolicy *policy, GError **error);
+/* Ends all calls under way with CM_ERROR_UNAVAILABLE, and later ones at once: the first step of shutting down. */
+void cm_outbound_stop (CmOutbound *outbound);
 void cm_outbound_free (CmOutbound *outbound);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CmOutbound, cm_outbound_free)
 
@@ -51,5 +56,7 @@ CmOutboundAnswer *cm_outbound_call (CmOutbound *outbound, const CmOutboundReques
 
 /* TRUE when the address filter would let a connection to @address (IPv4 or IPv6 text) through. */
 gboolean cm_outbound_allows (CmOutbound *outbound, const char *address);
+/* The resolver of the policy, for SRV records. */
+GResolver *cm_outbound_resolver (CmOutbound *outbound);
 
 G_END_DECLS

@@ -11,23 +11,35 @@ CREATE TABLE server_key (
     PRIMARY KEY (server, key_id)
 );
 
--- Where each destination stands. behind: the first position it was not yet told of, NULL when it has everything.
+-- Where each destination stands. A row appears with its first acknowledgement or failure.
 CREATE TABLE destination (
     server       text COLLATE "C" PRIMARY KEY,
-    sent         bigint NOT NULL DEFAULT 0,        -- all events up to here are acknowledged
-    wanted       bigint NOT NULL DEFAULT 0,        -- the newest event that concerns it
-    receipts     bigint NOT NULL DEFAULT 0,        -- receipts up to this position are acknowledged
+    sent         bigint NOT NULL DEFAULT 0,        -- all events addressed to it up to this position are acknowledged
     retry_at     bigint NOT NULL DEFAULT 0,        -- ms since 1970; 0: healthy
     retry_after  bigint NOT NULL DEFAULT 0         -- the current back-off, ms
 );
 
--- EDUs that must arrive.
-CREATE TABLE destination_edu (
-    server   text COLLATE "C" NOT NULL,
+-- A set of servers that events were addressed to, named by its hash: rooms with the same members' servers share one.
+CREATE TABLE audience (
+    id      bytea PRIMARY KEY,
+    servers text[] COLLATE "C" NOT NULL            -- sorted
+);
+CREATE INDEX audience_server ON audience USING gin (servers);
+
+-- Which event went to whom: one narrow row an event, however many servers it goes to.
+CREATE TABLE destination_event (
+    audience bytea NOT NULL REFERENCES audience,
     position bigint NOT NULL,
-    number   integer NOT NULL DEFAULT 0,
-    edu      bytea NOT NULL,
-    PRIMARY KEY (server, position, number)
+    event    bigint NOT NULL,
+    PRIMARY KEY (audience, position)
+);
+
+-- EDUs that must arrive; gone when acknowledged.
+CREATE TABLE destination_edu (
+    server text COLLATE "C" NOT NULL,
+    id     bigint GENERATED ALWAYS AS IDENTITY,
+    edu    bytea NOT NULL,
+    PRIMARY KEY (server, id)
 );
 
 -- Inbound transactions already answered: a repeat gets the same answer and is not processed again.
