@@ -1,0 +1,78 @@
+"""A real slapd with the demo directory of packaging/ldap, on loopback ports, with TLS."""
+
+import pwd
+import shutil
+import signal
+import subprocess
+
+import machine
+
+DEMO = machine.REPOSITORY / "packaging" / "ldap"
+
+
+class Directory:
+    """`settings(company)` is the [ldap] group for a node of that company. A person's password is uid + "-demo"."""
+
+    def __init__(self, authority):
+        self.ca = authority.ca
+        self.folder = machine.make_folder()
+        self.port, self.tls_port = machine.free_port(), machine.free_port()
+        certificate, key = authority.issue("directory.localhost")
+        for source, name in ((authority.ca, "ca.pem"), (certificate, "cert.pem"), (key, "key.pem")):
+            shutil.copy(source, self.folder / name)
+        self.config = self.folder / "slapd.conf"
+        self.config.write_text((DEMO / "slapd.conf.in").read_text().replace("@DIR@", str(self.folder)))
+        self.password_file = self.folder / "bind-password"
+        self.password_file.write_text("comity-demo\n")
+        (self.folder / "database").mkdir()
+        self.process = None
+        self._own()
+        self._run("/usr/sbin/slapadd", "-f", str(self.config), "-l", str(DEMO / "demo.ldif"))
+
+    def _own(self):
+        user = machine.test_user()
+        for path in [self.folder, *self.folder.rglob("*")] if user else []:
+            shutil.chown(path, user, pwd.getpwnam(user).pw_gid)
+
+    def _identity(self):
+        user = machine.test_user()
+        return {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []} if user else {}
+
+    def _run(self, *command):
+        subprocess.run(command, check=True, capture_output=True, **self._identity())
+
+    @property
+    def uri(self):
+        return f"ldap://127.0.0.1:{self.port}"
+
+    @property
+    def tls_uri(self):
+        return f"ldaps://127.0.0.1:{self.tls_port}"
+
+    def start(self):
+        with open(self.folder / "log", "ab") as log:
+            self.process = subprocess.Popen(["/usr/sbin/slapd", "-d", "0", "-f", str(self.config), "-h", f"{self.uri} {self.tls_uri}"],
+                                            stdin=subprocess.DEVNULL, stdout=log, stderr=log, **self._identity())
+        machine.wait_for(lambda: machine.accepts(self.port) and machine.accepts(self.tls_port), 20, what="slapd")
+        return self
+
+    def stop(self):
+        if self.process and self.process.poll() is None:
+            self.process.send_signal(signal.SIGINT)
+            self.process.wait(timeout=20)
+
+    def remove(self):
+        self.stop()
+        shutil.rmtree(self.folder, ignore_errors=True)
+
+    def settings(self, company, start_tls=False):
+        return {"uri": self.uri if start_tls else self.tls_uri, "start_tls": start_tls, "ca_file": self.ca,
+                "bind_dn": "cn=comity,dc=demo", "bind_password_file": self.password_file,
+                "user_base": f"ou=people,ou={company},dc=demo"}
+
+    def add(self, ldif):
+        """Adds entries; slapd must not run meanwhile."""
+        extra = self.folder / "extra.ldif"
+        extra.write_text(ldif)
+        self._own()
+        self._run("/usr/sbin/slapadd", "-f", str(self.config), "-l", str(extra))
