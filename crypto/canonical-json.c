@@ -99,6 +99,18 @@ is_left_out (const TreeWriter *w, const CmJson *key)
          g_strv_contains (w->without, key->text);
 }
 
+static void
+append_string_node (CmJsonBuffer *out, const CmJson *node)
+{
+  if (node->escaped) {
+    cm_json_buffer_append_string (out, node->text, node->length);
+    return;
+  }
+  cm_json_buffer_append (out, "\"", 1);
+  cm_json_buffer_append (out, node->text, node->length);
+  cm_json_buffer_append (out, "\"", 1);
+}
+
 static gboolean
 append_value (TreeWriter *w, const CmJson *node)
 {
@@ -116,7 +128,7 @@ append_value (TreeWriter *w, const CmJson *node)
     cm_json_buffer_append (w->out, node->text, node->length);
     return (w->flags & CM_JSON_TREE_INTEGERS_ONLY) == 0;
   case CM_JSON_STRING:
-    cm_json_buffer_append_string (w->out, node->text, node->length);
+    append_string_node (w->out, node);
     return TRUE;
   case CM_JSON_ARRAY:
   case CM_JSON_OBJECT:
@@ -147,7 +159,7 @@ append_next (TreeWriter *w)
     cm_json_buffer_append (w->out, ",", 1);
   level->comma = TRUE;
   if (object) {
-    cm_json_buffer_append_string (w->out, item->text, item->length);
+    append_string_node (w->out, item);
     cm_json_buffer_append (w->out, ":", 1);
     item++;
   }

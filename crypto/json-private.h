@@ -3,6 +3,8 @@
 
 #include "crypto/json.h"
 
+#include <string.h>
+
 G_BEGIN_DECLS
 
 /* A value, or the key of a member. A container is followed by all that it holds: an array by its
@@ -10,12 +12,12 @@ G_BEGIN_DECLS
  * nodes are needed. */
 struct _CmJson {
   guint8 type;
+  guint escaped : 1; /* a string written with escapes; one without needs none in its turn */
   guint has_nul : 1; /* a string with U+0000 inside */
   guint32 length;    /* as cm_json_length says; bytes of text for CM_JSON_NUMBER */
   guint32 skip;      /* nodes to the next sibling; 1 for a scalar */
   union {
-    const char
-        *text; /* decoded and NUL-terminated for a string; as it was written for CM_JSON_NUMBER */
+    const char *text; /* decoded and NUL-terminated; as it was written for CM_JSON_NUMBER */
     gint64 integer;
   };
 };
@@ -43,7 +45,19 @@ typedef struct {
   gsize capacity;
 } CmJsonBuffer;
 
-void cm_json_buffer_append (CmJsonBuffer *buffer, const char *text, gsize length);
+/* Makes room for @length more bytes and the terminating NUL. */
+void cm_json_buffer_reserve (CmJsonBuffer *buffer, gsize length);
+
+static inline void
+cm_json_buffer_append (CmJsonBuffer *buffer, const char *text, gsize length)
+{
+  if (G_UNLIKELY (buffer->capacity - buffer->length <= length))
+    cm_json_buffer_reserve (buffer, length);
+  memcpy (buffer->data + buffer->length, text, length);
+  buffer->length += length;
+  buffer->data[buffer->length] = '\0';
+}
+
 /* Appends @text in quotes and with the escapes of canonical JSON. */
 void cm_json_buffer_append_string (CmJsonBuffer *buffer, const char *text, gsize length);
 void cm_json_buffer_append_integer (CmJsonBuffer *buffer, gint64 value);

@@ -167,7 +167,8 @@ read_string (Reader *r)
       end = cm_json_skip_plain (end);
   }
   r->at = end;
-  if (*end != '"' && !decode_string (r, &end, &has_nul))
+  gboolean escaped = *end != '"';
+  if (escaped && !decode_string (r, &end, &has_nul))
     return FALSE;
   r->at++;
   *end = '\0';
@@ -175,6 +176,7 @@ read_string (Reader *r)
   CmJson *node = append_node (r, CM_JSON_STRING);
   node->text = (const char *) start;
   node->length = (guint32) (end - start);
+  node->escaped = escaped;
   node->has_nul = has_nul;
   return TRUE;
 }

@@ -13,9 +13,8 @@ struct _CmJsonWriter {
   gboolean comma;   /* what is written next is not the first of its container */
 };
 
-/* Makes room for @length more bytes and the terminating NUL. */
-static inline char *
-reserve (CmJsonBuffer *buffer, gsize length)
+void
+cm_json_buffer_reserve (CmJsonBuffer *buffer, gsize length)
 {
   gsize needed;
   if (!g_size_checked_add (&needed, buffer->length, length) ||
@@ -25,16 +24,6 @@ reserve (CmJsonBuffer *buffer, gsize length)
     buffer->capacity = MAX (needed, MAX (buffer->capacity * 2, FIRST_CAPACITY));
     buffer->data = g_realloc (buffer->data, buffer->capacity);
   }
-  return buffer->data + buffer->length;
-}
-
-void
-cm_json_buffer_append (CmJsonBuffer *buffer, const char *text, gsize length)
-{
-  char *to = reserve (buffer, length);
-  memcpy (to, text, length);
-  to[length] = '\0';
-  buffer->length += length;
 }
 
 /* Appends one character that may not stand as it is: the short escape if there is one, else \u00xx
@@ -73,7 +62,6 @@ cm_json_buffer_append_string (CmJsonBuffer *buffer, const char *text, gsize leng
   const guint8 *at = (const guint8 *) text;
   const guint8 *end = at + length;
 
-  reserve (buffer, length + 2);
   cm_json_buffer_append (buffer, "\"", 1);
   while (at < end) {
     const guint8 *plain = at;
