@@ -199,6 +199,14 @@ cm_json_canonical (const CmJson *node, const char *const *without, GError **erro
   return g_bytes_new_take (buffer.data, buffer.length);
 }
 
+GBytes *
+cm_json_canonical_lenient (const CmJson *node, const char *const *without)
+{
+  CmJsonBuffer buffer = { 0 };
+  cm_json_buffer_append_tree (&buffer, node, CM_JSON_TREE_SORTED, without);
+  return g_bytes_new_take (buffer.data, buffer.length);
+}
+
 gboolean
 cm_json_is_canonical (const CmJson *node)
 {

@@ -116,16 +116,26 @@ cm_json_writer_free (CmJsonWriter *writer)
   g_free (writer);
 }
 
-/* Writes what stands before a value: the comma and the key. */
+/* Writes what stands before the value of a member. */
 static CmJsonBuffer *
-begin_value (CmJsonWriter *writer, const char *key)
+begin_member (CmJsonWriter *writer, const char *key, gsize length)
 {
   if (writer->comma)
     cm_json_buffer_append (&writer->out, ",", 1);
-  if (key != NULL) {
-    cm_json_buffer_append_string (&writer->out, key, strlen (key));
-    cm_json_buffer_append (&writer->out, ":", 1);
-  }
+  cm_json_buffer_append_string (&writer->out, key, length);
+  cm_json_buffer_append (&writer->out, ":", 1);
+  writer->comma = TRUE;
+  return &writer->out;
+}
+
+/* The same for a value that has a key only if it stands in an object. */
+static CmJsonBuffer *
+begin_value (CmJsonWriter *writer, const char *key)
+{
+  if (key != NULL)
+    return begin_member (writer, key, strlen (key));
+  if (writer->comma)
+    cm_json_buffer_append (&writer->out, ",", 1);
   writer->comma = TRUE;
   return &writer->out;
 }
@@ -218,6 +228,13 @@ cm_json_put_node (CmJsonWriter *writer, const char *key, const CmJson *node)
 {
   if (node != NULL)
     cm_json_buffer_append_tree (begin_value (writer, key), node, CM_JSON_TREE_AS_READ, NULL);
+}
+
+void
+cm_json_put_member (CmJsonWriter *writer, const CmJson *key, const CmJson *value)
+{
+  CmJsonBuffer *out = begin_member (writer, key->text, key->length);
+  cm_json_buffer_append_tree (out, value, CM_JSON_TREE_AS_READ, NULL);
 }
 
 void

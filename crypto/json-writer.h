@@ -35,6 +35,8 @@ void cm_json_put_boolean (CmJsonWriter *writer, const char *key, gboolean value)
 void cm_json_put_null (CmJsonWriter *writer, const char *key);
 /* Copies @node and all below it; NULL writes nothing. */
 void cm_json_put_node (CmJsonWriter *writer, const char *key, const CmJson *node);
+/* Copies a member that cm_json_iter_next () gave: @key is its iter.key, and may hold U+0000. */
+void cm_json_put_member (CmJsonWriter *writer, const CmJson *key, const CmJson *value);
 /* @json must be one whole JSON value; it is trusted. */
 void cm_json_put_raw (CmJsonWriter *writer, const char *key, const char *json, gsize length);
 void cm_json_put_bytes (CmJsonWriter *writer, const char *key, GBytes *json);
@@ -53,5 +55,8 @@ CmJsonDoc *cm_json_writer_end_doc (CmJsonWriter *writer);
  * Returns: (transfer full) the bytes, or NULL with CM_ERROR_BAD_JSON when @node holds a number that is not an integer.
  */
 GBytes *cm_json_canonical (const CmJson *node, const char *const *without, GError **error);
+/* The same for what need not be canonical (events of room versions 1 to 5, "unsigned"): numbers that are no integers in
+ * range stand as they were read. @node must not be NULL. */
+GBytes *cm_json_canonical_lenient (const CmJson *node, const char *const *without);
 
 G_END_DECLS
