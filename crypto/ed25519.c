@@ -213,20 +213,30 @@ put_members (CmJsonWriter *writer, const CmJson *object, const char *without)
   }
 }
 
-/* (transfer full) @object with @signature among its signatures, in canonical order. */
-static CmJsonDoc *
-add_signature (const CmJson *object, const char *server_name, const char *key_id,
-               const char *signature, GError **error)
+static gboolean
+is_object_or_absent (const CmJson *node)
 {
-  g_autoptr (CmJsonWriter) writer = cm_json_writer_new ();
-  const CmJson *signatures = cm_json_get (object, "signatures");
+  return node == NULL || cm_json_type (node) == CM_JSON_OBJECT;
+}
 
+CmJsonDoc *
+cm_add_signature (const CmJson *object, const char *entity, const char *key_id,
+                  const char *signature, GError **error)
+{
+  const CmJson *signatures = cm_json_get (object, "signatures");
+  if (!is_object_or_absent (signatures) ||
+      !is_object_or_absent (cm_json_get (signatures, entity))) {
+    g_set_error (error, CM_ERROR, CM_ERROR_BAD_JSON, "The signatures must be objects");
+    return NULL;
+  }
+
+  g_autoptr (CmJsonWriter) writer = cm_json_writer_new ();
   cm_json_open_object (writer, NULL);
   put_members (writer, object, "signatures");
   cm_json_open_object (writer, "signatures");
-  put_members (writer, signatures, server_name);
-  cm_json_open_object (writer, server_name);
-  put_members (writer, cm_json_get (signatures, server_name), key_id);
+  put_members (writer, signatures, entity);
+  cm_json_open_object (writer, entity);
+  put_members (writer, cm_json_get (signatures, entity), key_id);
   cm_json_put_text (writer, key_id, signature);
   cm_json_close (writer);
   cm_json_close (writer);
@@ -238,12 +248,6 @@ add_signature (const CmJson *object, const char *server_name, const char *key_id
   return cm_json_parse_bytes (bytes, error);
 }
 
-static gboolean
-is_object_or_absent (const CmJson *node)
-{
-  return node == NULL || cm_json_type (node) == CM_JSON_OBJECT;
-}
-
 CmJsonDoc *
 cm_sign_json (const CmJson *object, const char *server_name, const CmSigningKey *key,
               GError **error)
@@ -251,17 +255,11 @@ cm_sign_json (const CmJson *object, const char *server_name, const CmSigningKey 
   g_autoptr (GBytes) payload = cm_sign_json_payload (object, error);
   if (payload == NULL)
     return NULL;
-  const CmJson *signatures = cm_json_get (object, "signatures");
-  if (!is_object_or_absent (signatures) ||
-      !is_object_or_absent (cm_json_get (signatures, server_name))) {
-    g_set_error (error, CM_ERROR, CM_ERROR_BAD_JSON, "The signatures must be objects");
-    return NULL;
-  }
 
   gsize length;
   const void *data = g_bytes_get_data (payload, &length);
   g_autofree char *signature = cm_signing_key_sign (key, data, length);
-  return add_signature (object, server_name, key->id, signature, error);
+  return cm_add_signature (object, server_name, key->id, signature, error);
 }
 
 static gboolean
