@@ -1,6 +1,7 @@
-/* Group commit, and the one stream of positions. A thread of its own takes all queued writes, allots their positions, sends
- * them as one pipelined transaction with one sync, publishes the positions in order, and only then calls back. When a batch
- * fails, each write of it is tried alone, in order, so that one bad write hurts nobody else. */
+/* Group commit, and the one stream of positions. A thread of its own takes all queued writes,
+ * allots their positions, sends them as one pipelined transaction with one sync, publishes the
+ * positions in order, and only then calls back. When a batch fails, each write of it is tried
+ * alone, in order, so that one bad write hurts nobody else. */
 #pragma once
 
 #include "schema/write.h"
@@ -9,9 +10,12 @@ G_BEGIN_DECLS
 
 typedef struct _CmCommitter CmCommitter;
 
-/* @position: the first stream position of the write, -1 when it failed (@error, borrowed). Runs on the committer's thread: be short. */
-typedef void (*CmCommitted) (const CmWrite *write, gint64 position, const GError *error, gpointer data);
-/* Sees every committed write, in order, after its positions were published and before its CmCommitted. */
+/* @position: the first stream position of the write, -1 when it failed (@error, borrowed). Runs on
+ * the committer's thread: be short. */
+typedef void (*CmCommitted) (const CmWrite *write, gint64 position, const GError *error,
+                             gpointer data);
+/* Sees every committed write, in order, after its positions were published and before its
+ * CmCommitted. */
 typedef void (*CmCommitListener) (const CmWrite *write, gint64 position, gpointer data);
 
 /* @pool gives the connection; the stream starts where table stream says. */
@@ -23,12 +27,15 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (CmCommitter, cm_committer_free)
 /* Before the first write only. */
 void cm_committer_listen (CmCommitter *committer, CmCommitListener listener, gpointer data);
 
-/* Queues @write (transfer full) behind all queued before it. A write whose @guard (nullable) returns FALSE when its turn comes is
- * not run but fails with CM_ERROR_CONFLICT: it was built on something that failed. */
+/* Queues @write (transfer full) behind all queued before it. A write whose @guard (nullable)
+ * returns FALSE when its turn comes is not run but fails with CM_ERROR_CONFLICT: it was built on
+ * something that failed. */
 typedef gboolean (*CmWriteGuard) (gpointer data);
-void cm_committer_submit (CmCommitter *committer, CmWrite *write, CmWriteGuard guard, CmCommitted callback, gpointer data);
+void cm_committer_submit (CmCommitter *committer, CmWrite *write, CmWriteGuard guard,
+                          CmCommitted callback, gpointer data);
 
-/* Queues @write (transfer full) and waits. Returns the first position (0 for a write that needs none), -1 with @error. */
+/* Queues @write (transfer full) and waits. Returns the first position (0 for a write that needs
+ * none), -1 with @error. */
 gint64 cm_committer_commit (CmCommitter *committer, CmWrite *write, GError **error);
 
 /* The newest position that readers may see: all before it are committed. Any thread. */

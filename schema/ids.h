@@ -1,5 +1,6 @@
-/* Integers inside: numbers for events, states and interned texts. Numbers come in blocks from PostgreSQL sequences, so that taking
- * one is a matter of memory, and several nodes on one database never take the same. */
+/* Integers inside: numbers for events, states and interned texts. Numbers come in blocks from
+ * PostgreSQL sequences, so that taking one is a matter of memory, and several nodes on one database
+ * never take the same. */
 #pragma once
 
 #include "schema/db.h"
@@ -17,8 +18,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (CmIds, cm_ids_free)
 /* The next number; takes a new block when the old one is used up. 0 with @error. */
 gint64 cm_ids_next (CmIds *ids, CmSequence sequence, GError **error);
 
-/* Symbols: a small positive number for a text (types, state keys, users, servers, rooms), stored at once in a transaction of
- * its own and kept in memory (bounded). Less than 2^31. 0 with @error. */
+/* Symbols: a small positive number for a text (types, state keys, users, servers, rooms), stored at
+ * once in a transaction of its own and kept in memory (bounded). Less than 2^31. 0 with @error. */
 gint64 cm_sym (CmIds *ids, const char *text, GError **error);
 /* As cm_sym but never makes one: 0 without error when the text was never seen. */
 gint64 cm_sym_lookup (CmIds *ids, const char *text, GError **error);
