@@ -2,10 +2,11 @@
 
 -- The one stream of positions: what was allotted last, forwards and (backfill, negative) backwards.
 CREATE TABLE stream (
-    only     boolean PRIMARY KEY DEFAULT true CHECK (only),
-    position bigint NOT NULL
+    single   boolean PRIMARY KEY DEFAULT true CHECK (single),
+    position bigint NOT NULL,
+    batch    bigint NOT NULL                       -- a random name of the batch that wrote last: tells after a lost connection whether it did
 );
-INSERT INTO stream (position) VALUES (0);
+INSERT INTO stream (position, batch) VALUES (0, 0);
 
 CREATE SEQUENCE event_number INCREMENT BY 1000;
 CREATE SEQUENCE state_number INCREMENT BY 1000;
