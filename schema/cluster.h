@@ -1,4 +1,5 @@
-/* The embedded default: a private PostgreSQL cluster under the data directory, on a unix socket, started and stopped with the node. */
+/* The embedded default: a private PostgreSQL cluster under the data directory, on a unix socket,
+ * started and stopped with the node. */
 #pragma once
 
 #include "schema/db.h"
@@ -8,12 +9,15 @@ G_BEGIN_DECLS
 typedef struct _CmCluster CmCluster;
 
 /**
- * cm_cluster_start: makes the cluster with initdb when @dir is empty (UTF8, C.UTF-8, trust inside a 0700 socket directory), starts the
- * server as the user this process runs as (never root) and waits until it answers. Takes over a server left by a killed node.
- * Finds the newest PostgreSQL programs under /usr/lib/postgresql or on PATH.
+ * cm_cluster_start: makes the cluster below @dir with initdb when there is none (UTF8, C.UTF-8,
+ * trust inside a 0700 socket directory), starts the server as the user this process runs as (never
+ * root) and waits until it answers. Stops a server that a killed node left first; refuses a
+ * directory that a living node uses. A server that dies is started again. Finds the PostgreSQL
+ * programs (the newest, or those that made the cluster) under /usr/lib/postgresql or on PATH.
  */
 CmCluster *cm_cluster_start (const char *dir, GError **error);
-/* A smart-then-fast stop within 4 seconds. */
+/* A fast stop, and after 4 seconds an immediate one. Every connection must be closed or will break.
+ */
 void cm_cluster_stop (CmCluster *cluster);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CmCluster, cm_cluster_stop)
 /* The libpq connection string of the node's database. */

@@ -1,0 +1,190 @@
+#include "tests/support/test-cluster.h"
+
+#include "schema/cluster.h"
+#include "schema/migrate.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <grp.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <unistd.h>
+
+struct _TestCluster {
+  CmCluster *cluster;
+  char *dir;
+  guint databases;
+  gboolean migrated; /* database comity is, and serves as the template */
+};
+
+static char *base_dir; /* of this program */
+
+static void
+become_nobody (void)
+{
+  if (geteuid () != 0)
+    return;
+  const struct passwd *nobody = getpwnam ("nobody");
+  g_assert_nonnull (nobody);
+  g_assert_cmpint (setgroups (0, NULL), ==, 0);
+  g_assert_cmpint (setgid (nobody->pw_gid), ==, 0);
+  g_assert_cmpint (setuid (nobody->pw_uid), ==, 0);
+  g_setenv ("HOME", "/nonexistent", TRUE);
+  g_unsetenv ("XDG_RUNTIME_DIR");
+}
+
+static int
+remove_one (const char *path, const struct stat *info, int type, struct FTW *where)
+{
+  return remove (path);
+}
+
+static int
+stop_server (const char *path, const struct stat *info, int type, struct FTW *where)
+{
+  g_autofree char *text = NULL;
+  if (g_str_has_suffix (path, "/postmaster.pid") && g_file_get_contents (path, &text, NULL, NULL) &&
+      g_ascii_strtoll (text, NULL, 10) > 1)
+    kill ((pid_t) g_ascii_strtoll (text, NULL, 10), SIGQUIT);
+  return 0;
+}
+
+/* A test that crashes or is killed must not leave servers and directories behind: this process
+ * outlives it, and sees to that. */
+static void
+fork_guard (const char *dir)
+{
+  int ends[2];
+  g_assert_cmpint (pipe2 (ends, O_CLOEXEC), ==, 0);
+  pid_t pid = fork ();
+  g_assert_cmpint (pid, >=, 0);
+  if (pid > 0) {
+    close (ends[0]);
+    return;
+  }
+  setsid ();
+  for (int fd = 0; fd < 3; fd++)
+    close (fd);
+  close (ends[1]);
+  char byte;
+  while (read (ends[0], &byte, 1) > 0)
+    ;
+  nftw (dir, stop_server, 16, FTW_PHYS);
+  while (nftw (dir, remove_one, 16, FTW_DEPTH | FTW_PHYS) != 0 && errno != ENOENT)
+    g_usleep (50 * G_TIME_SPAN_MILLISECOND);
+  _exit (0);
+}
+
+void
+test_cluster_init (int *argc, char ***argv)
+{
+  g_autoptr (GError) error = NULL;
+  become_nobody ();
+  g_test_init (argc, argv, NULL);
+  g_log_set_always_fatal (G_LOG_FATAL_MASK | G_LOG_LEVEL_CRITICAL);
+  base_dir = g_dir_make_tmp ("comity-test-XXXXXX", &error);
+  g_assert_no_error (error);
+  fork_guard (base_dir);
+}
+
+char *
+test_make_dir (void)
+{
+  char *dir = g_build_filename (base_dir, "XXXXXX", NULL);
+  g_assert_nonnull (g_mkdtemp (dir));
+  return dir;
+}
+
+void
+test_remove_dir (const char *path)
+{
+  g_assert_cmpint (nftw (path, remove_one, 16, FTW_DEPTH | FTW_PHYS), ==, 0);
+}
+
+TestCluster *
+test_cluster_new (void)
+{
+  g_autoptr (GError) error = NULL;
+  TestCluster *cluster = g_new0 (TestCluster, 1);
+  cluster->dir = test_make_dir ();
+  cluster->cluster = cm_cluster_start (cluster->dir, &error);
+  g_assert_no_error (error);
+  return cluster;
+}
+
+void
+test_cluster_free (TestCluster *cluster)
+{
+  if (cluster == NULL)
+    return;
+  cm_cluster_stop (cluster->cluster);
+  test_remove_dir (cluster->dir);
+  g_free (cluster->dir);
+  g_free (cluster);
+}
+
+static CmPool *
+pool_on (const char *dsn, guint max)
+{
+  g_autoptr (GError) error = NULL;
+  CmPool *pool = cm_pool_new (dsn, max, &error);
+  g_assert_no_error (error);
+  return pool;
+}
+
+/* Migrates the cluster's own database once: copying it is much faster than migrating each. */
+static void
+migrate_template (TestCluster *cluster)
+{
+  g_autoptr (GError) error = NULL;
+  if (cluster->migrated)
+    return;
+  g_autoptr (CmPool) pool = pool_on (cm_cluster_dsn (cluster->cluster), 1);
+  cm_migrate (pool, &error);
+  g_assert_no_error (error);
+  cluster->migrated = TRUE;
+}
+
+static char *
+dsn_of (TestCluster *cluster, const char *database)
+{
+  return g_strdup_printf ("%s dbname=%s", cm_cluster_dsn (cluster->cluster), database);
+}
+
+char *
+test_cluster_database (TestCluster *cluster, gboolean migrated)
+{
+  g_autoptr (GError) error = NULL;
+  if (migrated)
+    migrate_template (cluster);
+  g_autofree char *name = g_strdup_printf ("test%u", ++cluster->databases);
+  g_autofree char *script =
+      g_strdup_printf ("CREATE DATABASE %s TEMPLATE %s", name, migrated ? "comity" : "template0");
+  g_autofree char *dsn = dsn_of (cluster, "postgres");
+  g_autoptr (CmPool) pool = pool_on (dsn, 1);
+  g_autoptr (CmDb) db = cm_pool_get (pool, &error);
+  g_assert_no_error (error);
+  cm_db_script (db, script, &error);
+  g_assert_no_error (error);
+  return dsn_of (cluster, name);
+}
+
+CmPool *
+test_cluster_pool (TestCluster *cluster, guint max, gboolean migrated)
+{
+  g_autofree char *dsn = test_cluster_database (cluster, migrated);
+  return pool_on (dsn, max);
+}
+
+void
+test_cluster_signal (TestCluster *cluster, int signal)
+{
+  g_autofree char *path = g_build_filename (cluster->dir, "data", "postmaster.pid", NULL);
+  g_autofree char *text = NULL;
+  g_assert_true (g_file_get_contents (path, &text, NULL, NULL));
+  pid_t pid = (pid_t) g_ascii_strtoll (text, NULL, 10);
+  g_assert_cmpint (pid, >, 1);
+  g_assert_cmpint (kill (pid, signal), ==, 0);
+}
