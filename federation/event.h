@@ -39,7 +39,7 @@ struct _CmEvent {
   gint64 origin_server_ts;
 
   /* The place in this node's store; 0 for an event that was never stored. */
-  gint64 number;
+  gint64 number;         /* greater than those of its auth events: state resolution relies on it */
   gint64 position;       /* 0 while it is not committed, or none (outlier, rejected) */
   gint64 state_before;
   gint64 state_after;
@@ -54,7 +54,8 @@ struct _CmEvent {
 };
 
 /**
- * cm_event_parse: an event as it came from anywhere: @json is copied in canonical form.
+ * cm_event_parse: an event as it came from anywhere: @json is copied in canonical form, without its "unsigned", which proves nothing
+ * and must not be passed on (take invite_room_state and its like from @json itself).
  *
  * Checks format only ("Checks performed on receipt of a PDU", 1, and the size limits of client-server "Size limits"): canonical JSON, fields,
  * types, id grammar, 65,536 bytes, 255 bytes a field, counts of prev and auth events. Works out event id and room id.
@@ -87,13 +88,12 @@ CmEvent *cm_event_redact (const CmEvent *event, const char *because, GError **er
 /* server-server "Checks performed on receipt of a PDU", 3: TRUE when the content hash agrees. */
 gboolean cm_event_hash_matches (const CmEvent *event);
 /* The canonical bytes that signatures of events cover: of the pruned event, without signatures and unsigned. */
-GBytes *cm_event_signed_payload (const CmEvent *event, GError **error);
+GBytes *cm_event_signed_payload (const CmEvent *event);
 
 /* How an event is shown. CM_FORMAT_CLIENT has event_id, no hashes, signatures, auth_events, prev_events and depth. */
 typedef enum { CM_FORMAT_CLIENT, CM_FORMAT_CLIENT_NO_ROOM_ID, CM_FORMAT_FEDERATION, CM_FORMAT_STRIPPED } CmEventFormat;
-/* Writes @event as the value of @key. @unsigned_members: (nullable) an object whose members go to "unsigned" (age, transaction_id,
- * redacted_because, prev_content, membership, m.relations...); unsigned of the event itself is never copied in client formats, but
- * for invite_room_state-like members the caller puts in himself. */
+/* Writes @event as the value of @key. @unsigned_members: (nullable) an object that goes in as "unsigned" (age, transaction_id,
+ * redacted_because, prev_content, membership, m.relations...). Client formats hold only the members that the client-server API knows. */
 void cm_event_write (CmJsonWriter *writer, const char *key, const CmEvent *event, CmEventFormat format,
                      const CmJson *unsigned_members);
 

@@ -1,7 +1,7 @@
 /* Room versions as data: each row is the one before it with a difference. */
 #pragma once
 
-#include "crypto/error.h"
+#include "federation/redaction.h"
 
 G_BEGIN_DECLS
 
@@ -11,9 +11,9 @@ typedef enum { CM_STATE_RES_V2, CM_STATE_RES_V2_1 } CmStateResAlgorithm;
 typedef struct {
   const char *name;
   CmStateResAlgorithm state_res;
-  gboolean create_has_creator;      /* content.creator of m.room.create (to 10) */
+  gboolean create_has_creator;      /* content.creator of m.room.create (to 10) names the creator, from 11 on its sender does */
   gboolean redacts_in_content;      /* m.room.redaction's target stands in content (from 11) */
-  gboolean updated_redaction_rules; /* MSC2174, 2175, 2176, 3820 (from 11) */
+  CmRedaction redaction;            /* which algorithm prunes its events */
   gboolean room_id_is_create_hash;  /* MSC4291 (from 12): room id is "!" + the create event's reference hash, create has no room_id,
                                        and is not named in auth_events */
   gboolean creators_are_privileged; /* MSC4289 (from 12): creators outrank all power levels; additional_creators */

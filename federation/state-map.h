@@ -14,7 +14,7 @@ typedef struct {
 typedef struct _CmStateMap CmStateMap;
 
 CmStateMap *cm_state_map_new_empty (void);
-/* Takes @entries (of CmStateEntry, any order; a later one of equal key wins) . */
+/* @entries (transfer full) of CmStateEntry, in any order; of equal keys the last wins. */
 CmStateMap *cm_state_map_new (GArray *entries);
 CmStateMap *cm_state_map_ref (CmStateMap *map);
 void cm_state_map_unref (CmStateMap *map);
@@ -26,6 +26,8 @@ const CmStateEntry *cm_state_map_entries (const CmStateMap *map);
 gint64 cm_state_map_get (const CmStateMap *map, guint32 type, guint32 state_key);
 /* The run of entries of one type. */
 const CmStateEntry *cm_state_map_of_type (const CmStateMap *map, guint32 type, gsize *count);
+/* @map with @changes (transfer full, of CmStateEntry, in any order); event 0 takes a key away. */
+CmStateMap *cm_state_map_update (const CmStateMap *map, GArray *changes);
 CmStateMap *cm_state_map_with (const CmStateMap *map, guint32 type, guint32 state_key, gint64 event);
 /* Entries of @to that differ from @from (array of CmStateEntry); @removed (nullable) is set when @from has keys that @to lacks. */
 GArray *cm_state_map_diff (const CmStateMap *from, const CmStateMap *to, gboolean *removed);
