@@ -76,7 +76,9 @@ cm_olm_read_base64 (const char *text, CmSecret **bytes, GError **error)
     return NULL;
   }
   found = cm_secret_new (length / 4 * 3 + 3);
-  if (sodium_base642bin (found->data, found->size, text, length, NULL, &size, NULL,
+  /* libsodium 1.0.18 takes bytes that are not ASCII for letters of the alphabet. */
+  if (!g_str_is_ascii (text) ||
+      sodium_base642bin (found->data, found->size, text, length, NULL, &size, NULL,
                          sodium_base64_VARIANT_ORIGINAL_NO_PADDING) != 0) {
     cm_olm_invalid (error, "Malformed base64");
     return NULL;
@@ -102,7 +104,8 @@ cm_olm_read_curve25519 (const char *key, GError **error)
   g_autoptr (CmSecret) point = cm_secret_new (CM_OLM_KEY_SIZE);
   gsize size;
 
-  if (sodium_base642bin (point->data, point->size, key, strlen (key), NULL, &size, NULL,
+  if (!g_str_is_ascii (key) ||
+      sodium_base642bin (point->data, point->size, key, strlen (key), NULL, &size, NULL,
                          sodium_base64_VARIANT_ORIGINAL_NO_PADDING) != 0 ||
       size != point->size || !cm_olm_is_sound_point (point->data)) {
     cm_olm_invalid (error, "Malformed Curve25519 key");

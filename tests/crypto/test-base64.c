@@ -49,9 +49,30 @@ static void
 test_strictness (void)
 {
   static const char *const bad[] = {
-    "Z",     "Zm9vY", "Zh",   "Zm9",   "Zg=",  "Zg===",    "Zm8==",
-    "Zm9v=", "=",     "====", "Z g",   "Zg\n", " Zg",      "Zm9v\r\nYg",
-    "Zg==x", "Zm-v",  "Zm_v", "Zm9v!", "Zé",   "Zg==Zg==", NULL,
+    "Z",
+    "Zm9vY",
+    "Zh",
+    "Zm9",
+    "Zg=",
+    "Zg===",
+    "Zm8==",
+    "Zm9v=",
+    "=",
+    "====",
+    "Z g",
+    "Zg\n",
+    " Zg",
+    "Zm9v\r\nYg",
+    "Zg==x",
+    "Zm-v",
+    "Zm_v",
+    "Zm9v!",
+    "Zé",
+    "Zm9é",
+    "Zm9vZg\xC3\xBF",
+    "\xED\xA0\x80\xFE",
+    "Zg==Zg==",
+    NULL,
   };
   for (gsize i = 0; bad[i] != NULL; i++) {
     g_autoptr (GError) error = NULL;

@@ -433,8 +433,10 @@ test_strict_base64 (void)
   g_autofree char *url_safe = g_strdup (first);
   g_autofree char *longer = g_strconcat (first, "A", NULL);
   g_autofree char *spaced = g_strconcat (first, " ", NULL);
-  const char *const bodies[] = { url_safe, longer, spaced };
+  g_autofree char *not_ascii = g_strdup (first);
+  const char *const bodies[] = { url_safe, longer, spaced, not_ascii };
 
+  memcpy (not_ascii + strlen (first) / 2, "é", 2);
   url_safe[strlen (url_safe) / 2] = '-';
   for (gsize i = 0; i < G_N_ELEMENTS (bodies); i++) {
     g_autoptr (GBytes) plaintext = NULL;
