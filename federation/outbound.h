@@ -25,7 +25,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (CmOutbound, cm_outbound_free)
 
 typedef struct {
   const char *method;
-  const char *url;            /* absolute; its host is what certificates are checked against, unless tls_name is set */
+  const char *url;            /* absolute, escapes in capitals (%2F), else they become so; its host is what certificates are checked against, unless tls_name is set */
   const char *connect_host;   /* nullable: connect there (name or address) instead of the URL's host */
   guint16 connect_port;       /* 0: the URL's */
   const char *tls_name;       /* nullable: SNI and certificate name */
@@ -36,6 +36,7 @@ typedef struct {
   gsize max_bytes;            /* of the decoded answer; 0: 1 MiB */
   guint timeout_ms;           /* total; 0: 30 s */
   guint max_redirects;        /* 0: none are followed */
+  gboolean repeatable;        /* a POST that may arrive twice: it may use a kept connection, and try again when that was closed */
 } CmOutboundRequest;
 
 typedef struct {
