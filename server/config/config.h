@@ -7,17 +7,11 @@
 #include "crypto/password.h"
 #include "server/http/http-server.h"
 #include "server/log.h"
-#include "server/router/route.h"
+#include "server/router/limits.h"
 
 #include <gio/gio.h>
 
 G_BEGIN_DECLS
-
-/* So many a second in the long run, so many at once. */
-typedef struct {
-  double per_second;
-  guint burst;
-} CmRate;
 
 typedef struct _CmConfig CmConfig;
 struct _CmConfig {

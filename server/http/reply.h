@@ -16,9 +16,11 @@ CmReply *cm_reply_json_status (unsigned status, CmJsonWriter *writer);
 CmReply *cm_reply_empty (void);
 /* 200 with a file of @length bytes from @fd (taken). */
 CmReply *cm_reply_file (const char *content_type, int fd, guint64 length);
-/* What a GError looks like to a client: errcode, error, and the status of its code. Errors of other domains are M_UNKNOWN 500
- * with an opaque id; the details go to the log. */
+/* What a GError looks like to a client: errcode, error, and the status of its code. Errors of other
+ * domains are M_UNKNOWN 500 with an opaque id; the details go to the log. */
 CmReply *cm_reply_error (const GError *error);
+/* As cm_reply_error, for a status that no CmError carries (415). */
+CmReply *cm_reply_error_status (unsigned status, const char *errcode, const char *message);
 /* 429 with retry_after_ms and a Retry-After header. */
 CmReply *cm_reply_limited (gint64 retry_after_ms);
 CmReply *cm_reply_redirect (const char *location);

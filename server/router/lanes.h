@@ -1,4 +1,5 @@
-/* Bounded pools of worker threads. A full queue refuses (CM_ERROR_UNAVAILABLE for calls) rather than grow without end. */
+/* Bounded pools of worker threads. A full queue refuses (CM_ERROR_UNAVAILABLE for calls) rather
+ * than grow without end. */
 #pragma once
 
 #include "server/router/route.h"

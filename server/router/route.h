@@ -14,10 +14,10 @@ typedef enum {
   CM_AUTH_TOKEN_LOCKED,   /* locked and suspended accounts too (logout) */
   CM_AUTH_APPSERVICE,
   CM_AUTH_ADMIN,
-  CM_AUTH_FEDERATION,     /* X-Matrix */
+  CM_AUTH_FEDERATION, /* X-Matrix */
 } CmAuth;
 
-/* Rate limits by class; the figures are rows of the table in limits.c and keys of [limits]. */
+/* Rate limits by class; the figures are keys of [limits]. */
 typedef enum {
   CM_LIMIT_NONE,
   CM_LIMIT_LOGIN,
@@ -34,11 +34,12 @@ typedef enum {
 
 /* Where the handler runs. */
 typedef enum {
-  CM_LANE_EDGE,       /* on the loop itself: memory only, no blocking at all */
+  CM_LANE_EDGE, /* on the loop itself: memory only, no blocking at all */
   CM_LANE_CLIENT,
   CM_LANE_FEDERATION,
   CM_LANE_BACKGROUND,
-  CM_LANE_BLOCKING,   /* directories, password hashing, remote calls on a client's behalf, image work */
+  CM_LANE_BLOCKING, /* directories, password hashing, remote calls on a client's behalf, image work
+                     */
   CM_LANE_LAST
 } CmLane;
 
@@ -54,16 +55,21 @@ typedef CmReply *(*CmHandler) (CmCall *call, GError **error);
 
 typedef struct {
   const char *method;
-  const char *path; /* "/_matrix/client/v3/rooms/{roomId}/send/{eventType}/{txnId}"; v3 is served as r0 too */
+  const char *path; /* "/_matrix/client/v3/rooms/{roomId}/send/{eventType}/{txnId}"; v3 is served as
+                       r0 too */
   CmAuth auth;
   CmLimitClass limit;
   CmLane lane;
   CmBody body;
   CmHandler handler;
-  gsize max_body; /* bytes; 0: the default of CM_BODY_* (1 MiB for client JSON, 64 KiB unauthenticated, 16 MiB federation) */
+  gsize max_body; /* bytes; 0: the default of CM_BODY_* (1 MiB for client JSON, 64 KiB
+                     unauthenticated, 16 MiB federation) */
 } CmRoute;
 
 /* A table ends with a row of NULLs. */
-#define CM_ROUTES_END { NULL, NULL, 0, 0, 0, 0, NULL, 0 }
+#define CM_ROUTES_END                                                                              \
+  {                                                                                                \
+    NULL, NULL, 0, 0, 0, 0, NULL, 0                                                                \
+  }
 
 G_END_DECLS

@@ -1,6 +1,7 @@
-/* Matches raw path segments against the tables, authenticates, limits, parses the body, picks a lane, runs the handler and turns its
- * error into a reply. Unknown paths are 404 M_UNRECOGNIZED, known paths with another method 405; OPTIONS and CORS as the
- * client-server API says ("Web Browser Clients"). */
+/* Matches raw path segments against the tables, authenticates, limits, parses the body, picks a
+ * lane, runs the handler and turns its error into a reply. Unknown paths are 404 M_UNRECOGNIZED,
+ * known paths with another method 405; OPTIONS and CORS as the client-server API says ("Web Browser
+ * Clients"). */
 #pragma once
 
 #include "server/http/http-server.h"
@@ -10,14 +11,17 @@ G_BEGIN_DECLS
 
 typedef struct _CmRouter CmRouter;
 
-/* How the router learns who asks: filled in by server/accounts and federation's X-Matrix check, handed over at construction. Each
- * may run on the lane of the route (they may use the database) and returns NULL with an error to refuse. */
+/* How the router learns who asks: filled in by server/accounts and federation's X-Matrix check,
+ * handed over at construction. Each may run on the lane of the route (they may use the database)
+ * and returns NULL with an error to refuse. */
 typedef struct {
-  CmRequester *(*token) (CmNode *node, CmCall *call, const char *token, CmAuth auth, GError **error);
+  CmRequester *(*token) (CmNode *node, CmCall *call, const char *token, CmAuth auth,
+                         GError **error);
   CmRequester *(*federation) (CmNode *node, CmCall *call, GError **error);
 } CmAuthenticators;
 
-CmRouter *cm_router_new (CmNode *node, const CmAuthenticators *authenticators, const CmRoute *const *tables, gsize n_tables);
+CmRouter *cm_router_new (CmNode *node, const CmAuthenticators *authenticators,
+                         const CmRoute *const *tables, gsize n_tables);
 void cm_router_free (CmRouter *router);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CmRouter, cm_router_free)
 

@@ -1,0 +1,67 @@
+/* The inside of a call: for the edge, which fills in the request and takes the answer, and for the
+ * router, which fills in the rest before a handler sees it. */
+#pragma once
+
+#include "server/http/http-server.h"
+#include "server/router/route.h"
+
+G_BEGIN_DECLS
+
+typedef struct _CmLoop CmLoop;
+typedef struct _CmConn CmConn;
+
+typedef struct {
+  const char *name;
+  const char *value;
+} CmPair;
+
+struct _CmCall {
+  gint refs;
+  CmLoop *loop; /* a reference */
+  CmNode *node;
+  CmServe serve;
+  gint64 started_us;
+
+  /* The request, complete before any other thread sees the call. */
+  const char *method; /* static */
+  char *target;
+  gsize path_length;
+  char *address;
+  CmPair *headers; /* one block with their text, like the next two */
+  guint n_headers;
+  CmPair *query;
+  guint n_query;
+  GBytes *body;
+
+  /* Filled in by the router. */
+  const CmRoute *route;
+  CmPair *params;
+  guint n_params;
+  const char *token; /* in a header or the query */
+  CmRequester *requester;
+  CmJsonDoc *doc;
+
+  /* The answer; any thread. */
+  CmReply *reply; /* atomic: set once */
+  gint gone;      /* atomic */
+  gint lock;      /* bit 0 guards gone_funcs */
+  GSList *gone_funcs;
+  gint posted; /* atomic: stands in the loop's stack */
+  CmCall *next_posted;
+
+  /* Of the loop's thread only; NULL once the connection has let go. */
+  CmConn *conn;
+};
+
+/* @method must be static; the address is copied, the loop referenced. */
+CmCall *cm_call_new (CmLoop *loop, CmNode *node, CmServe serve, const char *target);
+
+/* Decodes the query. CM_ERROR_INVALID_PARAM when it does not decode. */
+gboolean cm_call_parse_query (CmCall *call, GError **error);
+
+/* Tells whoever asked for it, on the loop's thread, once. */
+void cm_call_set_gone (CmCall *call);
+
+CmReply *cm_call_get_reply (const CmCall *call);
+
+G_END_DECLS

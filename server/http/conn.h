@@ -1,0 +1,60 @@
+/* One connection and the request that is on it. Everything here belongs to the loop's thread. */
+#pragma once
+
+#include "server/http/loop.h"
+
+#include <microhttpd.h>
+
+G_BEGIN_DECLS
+
+typedef enum {
+  CONN_IDLE,    /* between requests */
+  CONN_HEAD,    /* the request line is there */
+  CONN_BODY,    /* the head is accepted (or its refusal waits for the end of a small body) */
+  CONN_HANDED,  /* the call is with the router or a handler */
+  CONN_REFUSED, /* answered before the end: what still comes is thrown away, then the connection
+                   closes */
+} CmConnState;
+
+struct _CmConn {
+  CmConn *next, **link;
+  CmDaemon *daemon;
+  struct MHD_Connection *mhd;
+  int fd;
+  char *address;
+  gboolean trusted_proxy;
+  gint64 deadline_us; /* when the sweep ends it */
+  gboolean hung_up;
+
+  CmConnState state;
+  CmCall *call;           /* a reference, NULL when idle */
+  const char *raw_target; /* in the library's buffer, valid until the head is taken */
+  CmReply *refusal;       /* instead of the call's own reply */
+  gboolean close;         /* after the answer */
+  gboolean held;          /* suspended */
+  gsize max_body;
+  GByteArray *body;
+  gsize charged;   /* bytes of body counted in the server's total */
+  gsize discarded; /* since CONN_REFUSED */
+};
+
+/* Callbacks of the library; @daemon is a CmDaemon. */
+void cm_conn_notify (void *daemon, struct MHD_Connection *mhd, void **context,
+                     enum MHD_ConnectionNotificationCode code);
+void *cm_conn_request_line (void *daemon, const char *target, struct MHD_Connection *mhd);
+enum MHD_Result
+cm_conn_request (void *daemon, struct MHD_Connection *mhd, const char *url, const char *method,
+                 const char *version, const char *data, size_t *length, void **context);
+void cm_conn_completed (void *daemon, struct MHD_Connection *mhd, void **context,
+                        enum MHD_RequestTerminationCode code);
+
+/* @call was posted. */
+void cm_conn_settle (CmCall *call);
+/* The client hung up. */
+void cm_conn_hang_up (CmConn *conn);
+/* Ends the connection if its time is over. */
+void cm_conn_sweep (CmConn *conn, gint64 now_us);
+/* The loop closes: tells a held call that it is gone; with @now, ends it unanswered. */
+void cm_conn_close (CmConn *conn, gboolean now);
+
+G_END_DECLS

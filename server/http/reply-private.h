@@ -1,0 +1,24 @@
+/* What the edge reads of a reply. */
+#pragma once
+
+#include "server/http/reply.h"
+
+G_BEGIN_DECLS
+
+typedef struct {
+  char *name;
+  char *value;
+} CmReplyHeader;
+
+struct _CmReply {
+  unsigned status;
+  char *content_type; /* NULL: none */
+  GBytes *body;       /* NULL: empty, or a file */
+  int fd;             /* -1: no file */
+  guint64 file_length;
+  GArray *headers; /* of CmReplyHeader, NULL: none */
+};
+
+guint64 cm_reply_length (const CmReply *reply);
+
+G_END_DECLS

@@ -1,0 +1,169 @@
+#include "server/router/lanes.h"
+
+#define QUEUE_LENGTH 4096
+#define CLOSING_US   (5 * G_TIME_SPAN_SECOND)
+
+typedef struct {
+  CmWork work;
+  gpointer data;
+} Item;
+
+typedef struct {
+  GMutex lock;
+  GCond filled; /* something is queued, or the lane closes */
+  GCond ended;  /* a thread has */
+  Item *items;  /* a ring */
+  guint first, n_items;
+  guint running; /* threads that have not ended */
+  gboolean closing;
+  GThread **threads;
+  guint n_threads;
+} Lane;
+
+struct _CmLanes {
+  Lane lanes[CM_LANE_LAST];
+};
+
+static const char *const lane_names[CM_LANE_LAST] = {
+  [CM_LANE_EDGE] = "edge",
+  [CM_LANE_CLIENT] = "client",
+  [CM_LANE_FEDERATION] = "federation",
+  [CM_LANE_BACKGROUND] = "background",
+  [CM_LANE_BLOCKING] = "blocking",
+};
+
+/* FALSE when the lane is closing and empty. */
+static gboolean
+lane_take (Lane *lane, Item *item)
+{
+  while (lane->n_items == 0 && !lane->closing)
+    g_cond_wait (&lane->filled, &lane->lock);
+  if (lane->n_items == 0)
+    return FALSE;
+  *item = lane->items[lane->first];
+  lane->first = (lane->first + 1) % QUEUE_LENGTH;
+  lane->n_items--;
+  return TRUE;
+}
+
+static gpointer
+lane_thread (gpointer data)
+{
+  Lane *lane = data;
+  Item item;
+
+  g_mutex_lock (&lane->lock);
+  while (lane_take (lane, &item)) {
+    g_mutex_unlock (&lane->lock);
+    item.work (item.data);
+    g_mutex_lock (&lane->lock);
+  }
+  lane->running--;
+  g_cond_signal (&lane->ended);
+  g_mutex_unlock (&lane->lock);
+  return NULL;
+}
+
+static void
+lane_start (Lane *lane, const char *name, guint n_threads)
+{
+  g_mutex_init (&lane->lock);
+  g_cond_init (&lane->filled);
+  g_cond_init (&lane->ended);
+  lane->items = g_new (Item, QUEUE_LENGTH);
+  lane->threads = g_new (GThread *, n_threads);
+  lane->n_threads = lane->running = n_threads;
+  for (guint i = 0; i < n_threads; i++) {
+    g_autofree char *label = g_strdup_printf ("%s-%u", name, i);
+    lane->threads[i] = g_thread_new (label, lane_thread, lane);
+  }
+}
+
+CmLanes *
+cm_lanes_new (const guint threads[CM_LANE_LAST])
+{
+  CmLanes *lanes = g_new0 (CmLanes, 1);
+
+  /* The edge's lane is the event loops: nothing is queued for it. */
+  for (guint i = 0; i < CM_LANE_LAST; i++)
+    lane_start (&lanes->lanes[i], lane_names[i], i == CM_LANE_EDGE ? 0 : MAX (threads[i], 1));
+  return lanes;
+}
+
+gboolean
+cm_lanes_push (CmLanes *lanes, CmLane which, CmWork work, gpointer data)
+{
+  Lane *lane = &lanes->lanes[which];
+  gboolean room;
+
+  g_return_val_if_fail (which != CM_LANE_EDGE, FALSE);
+
+  g_mutex_lock (&lane->lock);
+  room = lane->n_items < QUEUE_LENGTH && !lane->closing;
+  if (room) {
+    lane->items[(lane->first + lane->n_items) % QUEUE_LENGTH] = (Item){ work, data };
+    lane->n_items++;
+    g_cond_signal (&lane->filled);
+  }
+  g_mutex_unlock (&lane->lock);
+  return room;
+}
+
+static void
+lane_close (Lane *lane)
+{
+  g_mutex_lock (&lane->lock);
+  lane->closing = TRUE;
+  g_cond_broadcast (&lane->filled);
+  g_mutex_unlock (&lane->lock);
+}
+
+/* FALSE when a thread is still at work by then. */
+static gboolean
+lane_wait (Lane *lane, gint64 until_us)
+{
+  gboolean in_time = TRUE;
+
+  g_mutex_lock (&lane->lock);
+  while (lane->running > 0 && in_time)
+    in_time = g_cond_wait_until (&lane->ended, &lane->lock, until_us);
+  gboolean ended = lane->running == 0;
+  g_mutex_unlock (&lane->lock);
+  return ended;
+}
+
+static void
+lane_clear (Lane *lane)
+{
+  for (guint i = 0; i < lane->n_threads; i++)
+    g_thread_join (lane->threads[i]);
+  g_free (lane->threads);
+  g_free (lane->items);
+  g_mutex_clear (&lane->lock);
+  g_cond_clear (&lane->filled);
+  g_cond_clear (&lane->ended);
+}
+
+void
+cm_lanes_free (CmLanes *lanes)
+{
+  gint64 until_us = g_get_monotonic_time () + CLOSING_US;
+  gboolean ended = TRUE;
+
+  if (lanes == NULL)
+    return;
+  for (guint i = 0; i < CM_LANE_LAST; i++)
+    lane_close (&lanes->lanes[i]);
+  for (guint i = 0; i < CM_LANE_LAST; i++)
+    if (!lane_wait (&lanes->lanes[i], until_us)) {
+      g_warning ("lane %s is still at work", lane_names[i]);
+      ended = FALSE;
+    }
+  /* A thread that hangs in a system call cannot be ended, so what it stands on must stay; the
+   * process is about to end anyway. */
+  if (!ended)
+    return;
+  for (guint i = 0; i < CM_LANE_LAST; i++)
+    lane_clear (&lanes->lanes[i]);
+  g_free (lanes);
+}

@@ -1,0 +1,271 @@
+#include "server/router/router.h"
+
+#include "server/http/call-private.h"
+#include "server/http/percent.h"
+#include "server/node.h"
+#include "server/router/lanes.h"
+#include "server/router/limits.h"
+#include "server/router/trie.h"
+
+#include <string.h>
+
+struct _CmRouter {
+  CmNode *node;
+  CmAuthenticators authenticators;
+  CmTrie *trie;
+};
+
+CmRouter *
+cm_router_new (CmNode *node, const CmAuthenticators *authenticators, const CmRoute *const *tables,
+               gsize n_tables)
+{
+  CmRouter *router = g_new0 (CmRouter, 1);
+
+  router->node = node;
+  router->authenticators = *authenticators;
+  router->trie = cm_trie_new ();
+  for (gsize i = 0; i < n_tables; i++)
+    for (const CmRoute *route = tables[i]; route->path != NULL; route++)
+      cm_trie_add (router->trie, route);
+  return router;
+}
+
+void
+cm_router_free (CmRouter *router)
+{
+  if (router == NULL)
+    return;
+  cm_trie_free (router->trie);
+  g_free (router);
+}
+
+static gboolean
+decode_params (CmCall *call, const CmMatch *match, const CmSegment *segments, GError **error)
+{
+  guint n = g_strv_length (match->names);
+  gsize size = n * sizeof (CmPair);
+
+  for (guint i = 0; i < n; i++)
+    size += segments[i].length + 1;
+  call->params = g_malloc (size);
+  char *out = (char *) (call->params + n);
+  for (guint i = 0; i < n; i++) {
+    gssize written = cm_percent_decode (segments[i].text, segments[i].length, FALSE, out);
+    if (written < 0) {
+      g_set_error (error, CM_ERROR, CM_ERROR_INVALID_PARAM, "%s is not percent-encoded UTF-8",
+                   match->names[i]);
+      return FALSE;
+    }
+    call->params[i] = (CmPair){ match->names[i], out };
+    out += written + 1;
+  }
+  call->n_params = n;
+  return TRUE;
+}
+
+static const CmMatch *
+match_call (CmRouter *router, CmCall *call, GError **error)
+{
+  CmSegment segments[CM_TRIE_MAX_SEGMENTS];
+  gboolean known, known_as_get = FALSE;
+  const CmMatch *match = cm_trie_match (router->trie, call->method, call->serve, call->target,
+                                        call->path_length, segments, &known);
+
+  if (match == NULL && strcmp (call->method, "HEAD") == 0)
+    match = cm_trie_match (router->trie, "GET", call->serve, call->target, call->path_length,
+                           segments, &known_as_get);
+  if (match == NULL && (known || known_as_get)) {
+    g_set_error_literal (error, CM_ERROR, CM_ERROR_WRONG_METHOD, "Wrong method for this path");
+    return NULL;
+  }
+  if (match == NULL) {
+    g_set_error_literal (error, CM_ERROR, CM_ERROR_UNRECOGNIZED, "Unrecognized request");
+    return NULL;
+  }
+  return decode_params (call, match, segments, error) ? match : NULL;
+}
+
+static gboolean
+is_token_auth (CmAuth auth)
+{
+  return auth != CM_AUTH_NONE && auth != CM_AUTH_FEDERATION;
+}
+
+/* The value of an Authorization header of @scheme, which is compared as RFC 9110, 11.1 says. */
+static const char *
+credentials (const CmCall *call, const char *scheme)
+{
+  const char *value = cm_call_header (call, "Authorization");
+  gsize length = strlen (scheme);
+
+  if (value == NULL || g_ascii_strncasecmp (value, scheme, length) != 0 || value[length] != ' ')
+    return NULL;
+  value += length;
+  return value + strspn (value, " ");
+}
+
+/* Decides about credentials as far as can be seen without looking them up, so that who has none
+ * sends no body. */
+static gboolean
+find_credentials (CmCall *call, CmAuth auth, GError **error)
+{
+  if (auth == CM_AUTH_FEDERATION) {
+    if (credentials (call, "X-Matrix") != NULL)
+      return TRUE;
+    g_set_error_literal (error, CM_ERROR, CM_ERROR_UNAUTHORIZED, "Missing X-Matrix authorization");
+    return FALSE;
+  }
+  if (!is_token_auth (auth))
+    return TRUE;
+
+  const char *header = credentials (call, "Bearer");
+  const char *query = cm_call_query (call, "access_token");
+  if (header != NULL && query != NULL && strcmp (header, query) != 0) {
+    g_set_error_literal (error, CM_ERROR, CM_ERROR_UNKNOWN_TOKEN, "Two different access tokens");
+    return FALSE;
+  }
+  call->token = header != NULL ? header : query;
+  if (call->token == NULL && auth != CM_AUTH_TOKEN_OPTIONAL) {
+    g_set_error_literal (error, CM_ERROR, CM_ERROR_MISSING_TOKEN, "Missing access token");
+    return FALSE;
+  }
+  return TRUE;
+}
+
+gssize
+cm_router_head (CmCall *call, CmReply **reply, gpointer data)
+{
+  CmRouter *router = data;
+  g_autoptr (GError) error = NULL;
+
+  /* "Web Browser Clients": a preflight has no other effect, whatever its path. */
+  if (strcmp (call->method, "OPTIONS") == 0) {
+    *reply = cm_reply_new (204, NULL, NULL);
+    return -1;
+  }
+  const CmMatch *match = match_call (router, call, &error);
+  if (match == NULL || !cm_call_parse_query (call, &error) ||
+      !find_credentials (call, match->route->auth, &error)) {
+    *reply = cm_reply_error (error);
+    return -1;
+  }
+  call->route = match->route;
+  return (gssize) match->max_body;
+}
+
+static gboolean
+authenticate (CmRouter *router, CmCall *call, GError **error)
+{
+  CmAuth auth = call->route->auth;
+
+  if (auth == CM_AUTH_FEDERATION)
+    call->requester = router->authenticators.federation (router->node, call, error);
+  else if (call->token != NULL)
+    call->requester = router->authenticators.token (router->node, call, call->token, auth, error);
+  else
+    return TRUE;
+  return call->requester != NULL;
+}
+
+/* 0, or how long to wait. Application services are trusted with their own pace. */
+static gint64
+take_limit (CmCall *call)
+{
+  const CmRequester *requester = call->requester;
+  CmLimits *limits = call->node->limits;
+
+  if (requester != NULL && requester->appservice != NULL)
+    return 0;
+  if (requester != NULL && requester->user_id != NULL)
+    return cm_limits_take (limits, call->route->limit, requester->user_id);
+  if (requester != NULL && requester->origin != NULL)
+    return cm_limits_take (limits, call->route->limit, requester->origin);
+  g_autofree char *key = cm_limits_address_key (call->address);
+  return cm_limits_take (limits, call->route->limit, key);
+}
+
+static gboolean
+parse_body (CmCall *call, GError **error)
+{
+  gsize length = 0;
+  const char *text = call->body != NULL ? g_bytes_get_data (call->body, &length) : "";
+
+  if (call->route->body == CM_BODY_JSON_OPTIONAL && length == 0) {
+    text = "{}";
+    length = 2;
+  } else if (call->route->body != CM_BODY_JSON && call->route->body != CM_BODY_JSON_OPTIONAL) {
+    return TRUE;
+  }
+  call->doc = cm_json_parse_object (text, length, error);
+  return call->doc != NULL;
+}
+
+static CmReply *
+run_call (CmRouter *router, CmCall *call, GError **error)
+{
+  gboolean federation = call->route->auth == CM_AUTH_FEDERATION;
+
+  /* What a server signed includes the body, so there it must be read first. */
+  if (federation && !parse_body (call, error))
+    return NULL;
+  if (!authenticate (router, call, error))
+    return NULL;
+  gint64 wait_ms = take_limit (call);
+  if (wait_ms > 0)
+    return cm_reply_limited (wait_ms);
+  if (!federation && !parse_body (call, error))
+    return NULL;
+  return call->route->handler (call, error);
+}
+
+static void
+answer_call (CmCall *call)
+{
+  g_autoptr (GError) error = NULL;
+  CmReply *reply = run_call (call->node->router, call, &error);
+
+  if (reply == NULL && error == NULL)
+    g_set_error (&error, CM_ERROR, CM_ERROR_UNKNOWN, "%s %s gave neither reply nor error",
+                 call->route->method, call->route->path);
+  if (reply == NULL)
+    reply = cm_reply_error (error);
+  if (reply != CM_REPLY_LATER)
+    cm_call_reply (call, reply);
+}
+
+static void
+answer_busy (CmCall *call)
+{
+  g_autoptr (GError) error =
+      g_error_new_literal (CM_ERROR, CM_ERROR_UNAVAILABLE, "The server is too busy");
+
+  cm_call_reply (call, cm_reply_error (error));
+}
+
+static void
+work_on_call (gpointer data)
+{
+  g_autoptr (CmCall) call = data;
+
+  /* Nobody waits any more for what was to be read; what was to be written is written all the same.
+   */
+  if (cm_call_is_gone (call) && strcmp (call->route->method, "GET") == 0)
+    answer_busy (call);
+  else
+    answer_call (call);
+}
+
+void
+cm_router_call (CmCall *call, gpointer data)
+{
+  CmRouter *router = data;
+
+  if (call->route->lane == CM_LANE_EDGE) {
+    answer_call (call);
+    return;
+  }
+  if (cm_lanes_push (router->node->lanes, call->route->lane, work_on_call, cm_call_ref (call)))
+    return;
+  cm_call_unref (call);
+  answer_busy (call);
+}
