@@ -1,0 +1,89 @@
+/* Accounts of this server as they are stored. A user id here is always normal: lower case, complete
+ * ("@ada:acme.example"). */
+#pragma once
+
+#include "schema/db.h"
+
+G_BEGIN_DECLS
+
+/* Who vouches for an account; it never changes, and only that authenticator is asked. */
+typedef enum {
+  CM_ORIGIN_LOCAL,      /* a password of its own */
+  CM_ORIGIN_LDAP,       /* the company's directory */
+  CM_ORIGIN_APPSERVICE, /* an application service acts for it */
+  CM_ORIGIN_GUEST,
+  CM_ORIGIN_SERVICE, /* the node itself (its participant) */
+} CmAccountOrigin;
+
+typedef enum {
+  CM_ACCOUNT_ACTIVE,
+  CM_ACCOUNT_LOCKED,      /* may do nothing but sign out */
+  CM_ACCOUNT_SUSPENDED,   /* may read, and little more */
+  CM_ACCOUNT_DEACTIVATED, /* for good; its name is never given out again */
+} CmAccountState;
+
+typedef struct {
+  char *user_id;
+  gint64 sym;
+  CmAccountOrigin origin;
+  CmAccountState state;
+  gboolean admin;
+  gboolean erased;
+  char *password_hash; /* NULL: no password here */
+  char *external_id;   /* of a directory's entry; nullable */
+  gint64 created_ts;
+} CmAccount;
+
+void cm_account_free (CmAccount *account);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (CmAccount, cm_account_free)
+
+const char *cm_account_origin_text (CmAccountOrigin origin);
+const char *cm_account_state_text (CmAccountState state);
+
+/* Stores @account. CM_ERROR_USER_IN_USE when the user id is taken, CM_ERROR_CONFLICT when the
+ * directory's entry has an account. */
+gboolean cm_account_insert (CmDb *db, const CmAccount *account, GError **error);
+/* (transfer full) NULL without @error when there is none. */
+CmAccount *cm_account_get (CmDb *db, const char *user_id, GError **error);
+/* As cm_account_get, and holds the row until the transaction ends. */
+CmAccount *cm_account_lock (CmDb *db, const char *user_id, GError **error);
+/* (transfer full) of CmAccount, in order of user ids after @after ("" for all), at most @limit;
+ * guests only when asked for. */
+GPtrArray *
+cm_account_list (CmDb *db, const char *after, gint64 limit, gboolean guests, GError **error);
+
+/* Each is CM_ERROR_NOT_FOUND without such an account. */
+gboolean cm_account_set_password (CmDb *db, const char *user_id, const char *hash, GError **error);
+gboolean cm_account_set_state (CmDb *db, const char *user_id, CmAccountState state, GError **error);
+gboolean cm_account_set_admin (CmDb *db, const char *user_id, gboolean admin, GError **error);
+/* @id NULL: the next sign-in through the directory links it anew. */
+gboolean cm_account_set_external_id (CmDb *db, const char *user_id, const char *id, GError **error);
+
+/* Deactivated, without password, mail addresses and directory entry. @erase: marked for redaction,
+ * and without profile. */
+gboolean cm_account_end (CmDb *db, const char *user_id, gboolean erase, GError **error);
+
+/* Third-party addresses (mail). @address in its normal form. */
+typedef struct {
+  char *medium;
+  char *address;
+  gint64 validated_ts;
+  gint64 added_ts;
+} CmThreepid;
+void cm_threepid_free (CmThreepid *threepid);
+
+/* An address that somebody has already stays theirs. */
+gboolean cm_threepid_add (CmDb *db, const char *user_id, const char *medium, const char *address,
+                          gint64 now, GError **error);
+/* (transfer full) whose it is; NULL without @error when nobody's. */
+char *cm_threepid_owner (CmDb *db, const char *medium, const char *address, GError **error);
+/* (transfer full) of CmThreepid. */
+GPtrArray *cm_threepid_list (CmDb *db, const char *user_id, GError **error);
+
+/* Single-use numbers of shared-secret registration; those that ran out go by the way. */
+gboolean
+cm_registration_nonce_add (CmDb *db, const char *nonce, gint64 now, gint64 expires, GError **error);
+/* CM_ERROR_FORBIDDEN for one that is unknown, used or too old. */
+gboolean cm_registration_nonce_take (CmDb *db, const char *nonce, gint64 now, GError **error);
+
+G_END_DECLS

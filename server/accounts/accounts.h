@@ -1,0 +1,45 @@
+/* Who has an account here, who is signed in, and what they may. Tokens are known by their hash
+ * only; those in use are kept in memory, so that a request costs no query. Whatever takes a right
+ * away (logout, a changed password, a deleted device, a locked account) does so in the database, in
+ * memory and in open polls before it returns. */
+#pragma once
+
+#include "schema/account.h"
+#include "server/node.h"
+#include "server/router/route.h"
+
+G_BEGIN_DECLS
+
+CmAccounts *cm_accounts_new (CmNode *node);
+void cm_accounts_free (CmAccounts *accounts);
+
+/* CmAuthenticators.token. Errors: CM_ERROR_MISSING_TOKEN, CM_ERROR_UNKNOWN_TOKEN,
+ * CM_ERROR_SOFT_LOGOUT (it ran out), CM_ERROR_USER_LOCKED, CM_ERROR_USER_SUSPENDED,
+ * CM_ERROR_GUEST_ACCESS_FORBIDDEN, CM_ERROR_FORBIDDEN (not an administrator). May use the database.
+ */
+CmRequester *cm_accounts_authenticate (CmNode *node, CmCall *call, const char *token, CmAuth auth,
+                                       GError **error);
+
+/* (transfer full) the user id for what somebody typed, a localpart or a whole user id of this
+ * server, in its normal form; NULL with CM_ERROR_INVALID_USERNAME for what no account can be
+ * called. */
+char *cm_accounts_user_id (CmNode *node, const char *name, GError **error);
+
+typedef struct {
+  const char *user_id; /* as cm_accounts_user_id gives it */
+  CmAccountOrigin origin;
+  const char *password_hash; /* nullable, as are those below */
+  const char *external_id;
+  const char *display_name;
+  const char *mail;
+  gboolean admin;
+} CmNewAccount;
+
+/* Makes an account. CM_ERROR_USER_IN_USE when the name is taken. */
+gboolean cm_accounts_create (CmNode *node, const CmNewAccount *account, GError **error);
+
+/* Whether a user of this server has an account that is not deactivated; FALSE in @exists for users
+ * of other servers. */
+gboolean cm_accounts_exists (CmNode *node, const char *user_id, gboolean *exists, GError **error);
+
+G_END_DECLS
