@@ -57,7 +57,8 @@ static gboolean
 field_is_plumbing (const char *key)
 {
   static const char *const plumbing[] = {
-    "MESSAGE", "PRIORITY", "CODE_FILE", "CODE_LINE", "CODE_FUNC", "GLIB_DOMAIN", NULL,
+    "MESSAGE",   "PRIORITY",    "CODE_FILE",        "CODE_LINE",
+    "CODE_FUNC", "GLIB_DOMAIN", "GLIB_OLD_LOG_API", NULL,
   };
   return g_strv_contains (plumbing, key);
 }

@@ -17,6 +17,7 @@ run_help (const CmCommand *command, int argc, char **argv)
 }
 
 const CmCommand cm_commands[] = {
+  { "serve", "", "Runs the node in the foreground", cm_cli_serve },
   { "check-config", "", "Says what is wrong with a configuration, by group and key",
     cm_cli_check_config },
   { "generate-config", "", "Prints a commented configuration that runs as it is",

@@ -1,5 +1,5 @@
-/* The composition root: what a node is made of. Only pointers stand here; whoever needs a part includes that part's header. Built once
- * at start, in order, and not changed while calls run. */
+/* The composition root: what a node is made of. Only pointers stand here; whoever needs a part
+ * includes that part's header. Built once at start, in order, and not changed while calls run. */
 #pragma once
 
 #include <glib.h>
@@ -60,5 +60,15 @@ struct _CmNode {
   CmMediaStore *media;
   CmParticipant *participant;
 };
+
+/* How much of a node is started: what a command needs that works beside a running node, or all of
+ * it. */
+typedef enum { CM_NODE_TOOL, CM_NODE_SERVE } CmNodeExtent;
+
+/* Runs the steps of node.c in order; what had started is stopped when one fails, and the error
+ * names it. */
+CmNode *cm_node_start (const CmConfig *config, CmNodeExtent extent, GError **error);
+/* Stops what was started, in reverse, and frees it. Takes less than 5 seconds. */
+void cm_node_stop (CmNode *node);
 
 G_END_DECLS

@@ -157,13 +157,16 @@ static gboolean
 authenticate (CmRouter *router, CmCall *call, GError **error)
 {
   CmAuth auth = call->route->auth;
+  const CmAuthenticators *authenticators = &router->authenticators;
 
-  if (auth == CM_AUTH_FEDERATION)
-    call->requester = router->authenticators.federation (router->node, call, error);
-  else if (call->token != NULL)
-    call->requester = router->authenticators.token (router->node, call, call->token, auth, error);
-  else
+  if (auth != CM_AUTH_FEDERATION && call->token == NULL)
     return TRUE;
+  if (auth == CM_AUTH_FEDERATION && authenticators->federation != NULL)
+    call->requester = authenticators->federation (router->node, call, error);
+  else if (auth != CM_AUTH_FEDERATION && authenticators->token != NULL)
+    call->requester = authenticators->token (router->node, call, call->token, auth, error);
+  else
+    g_set_error_literal (error, CM_ERROR, CM_ERROR_UNKNOWN_TOKEN, "Unknown access token");
   return call->requester != NULL;
 }
 

@@ -1,0 +1,223 @@
+/* How a node comes to life and how it ends: a row for each part, started in order and stopped in
+ * reverse. A part may use those above it. To add a part: a pointer in node.h, two short functions
+ * and a row here. */
+#include "server/node.h"
+
+#include "crypto/ed25519.h"
+#include "crypto/vault.h"
+#include "schema/cluster.h"
+#include "schema/migrate.h"
+#include "server/config/config.h"
+#include "server/router/lanes.h"
+#include "server/router/limits.h"
+#include "server/router/router.h"
+#include "server/routes.h"
+
+/* What is left of the five seconds of a stop after this is for the database. */
+#define HTTP_STOP_MS 2500
+
+typedef struct {
+  const char *name;
+  CmNodeExtent extent; /* the least extent that has this part */
+  gboolean (*start) (CmNode *node, GError **error);
+  void (*stop) (CmNode *node); /* must bear a part that is not there; nullable */
+} Step;
+
+static char *
+data_file (const CmNode *node, const char *name)
+{
+  return g_build_filename (node->config->node.data_dir, name, NULL);
+}
+
+static gboolean
+start_signing_key (CmNode *node, GError **error)
+{
+  node->signing_key = cm_signing_key_load_or_create (node->config->node.signing_key, error);
+  return node->signing_key != NULL;
+}
+
+static void
+stop_signing_key (CmNode *node)
+{
+  g_clear_pointer (&node->signing_key, cm_signing_key_unref);
+}
+
+static gboolean
+start_vault (CmNode *node, GError **error)
+{
+  g_autofree char *path = data_file (node, "vault.key");
+  node->vault = cm_vault_load_or_create (path, error);
+  return node->vault != NULL;
+}
+
+static void
+stop_vault (CmNode *node)
+{
+  g_clear_pointer (&node->vault, cm_vault_unref);
+}
+
+static gboolean
+start_cluster (CmNode *node, GError **error)
+{
+  if (node->config->database.dsn)
+    return TRUE;
+  g_autofree char *dir = data_file (node, "postgresql");
+  node->cluster = cm_cluster_start (dir, error);
+  return node->cluster != NULL;
+}
+
+static void
+stop_cluster (CmNode *node)
+{
+  g_clear_pointer (&node->cluster, cm_cluster_stop);
+}
+
+static gboolean
+start_pool (CmNode *node, GError **error)
+{
+  const char *dsn = node->cluster ? cm_cluster_dsn (node->cluster) : node->config->database.dsn;
+  node->pool = cm_pool_new (dsn, (guint) node->config->database.connections, error);
+  return node->pool != NULL;
+}
+
+static void
+stop_pool (CmNode *node)
+{
+  g_clear_pointer (&node->pool, cm_pool_free);
+}
+
+static gboolean
+migrate (CmNode *node, GError **error)
+{
+  return cm_migrate (node->pool, error);
+}
+
+/* Threads wait for the database more than they compute, so there are more of them than cores. */
+static gboolean
+start_lanes (CmNode *node, GError **error)
+{
+  guint cores = g_get_num_processors ();
+  const guint threads[CM_LANE_LAST] = {
+    [CM_LANE_CLIENT] = 4 + 2 * cores,
+    [CM_LANE_FEDERATION] = 2 + cores,
+    [CM_LANE_BACKGROUND] = 2,
+    [CM_LANE_BLOCKING] = 4 + cores,
+  };
+  node->lanes = cm_lanes_new (threads);
+  return TRUE;
+}
+
+static void
+stop_lanes (CmNode *node)
+{
+  g_clear_pointer (&node->lanes, cm_lanes_free);
+}
+
+static gboolean
+start_limits (CmNode *node, GError **error)
+{
+  node->limits = cm_limits_new (node->config->limits.enabled, node->config->limits.rates);
+  return TRUE;
+}
+
+static void
+stop_limits (CmNode *node)
+{
+  g_clear_pointer (&node->limits, cm_limits_free);
+}
+
+static gboolean
+start_router (CmNode *node, GError **error)
+{
+  static const CmAuthenticators authenticators = { NULL, NULL };
+  node->router = cm_router_new (node, &authenticators, cm_route_tables, cm_n_route_tables);
+  return TRUE;
+}
+
+static void
+stop_router (CmNode *node)
+{
+  g_clear_pointer (&node->router, cm_router_free);
+}
+
+static gboolean
+start_http (CmNode *node, GError **error)
+{
+  node->http = cm_http_server_new (node, g_get_num_processors (), cm_router_head, cm_router_call,
+                                   node->router);
+  cm_http_server_trust (node->http, node->config->node.trusted_proxies);
+  return TRUE;
+}
+
+static void
+stop_http (CmNode *node)
+{
+  g_clear_pointer (&node->http, cm_http_server_free);
+}
+
+/* Last: whoever can connect finds the node ready. */
+static gboolean
+open_listeners (CmNode *node, GError **error)
+{
+  for (gsize i = 0; i < node->config->n_listeners; i++) {
+    const CmListener *listener = &node->config->listeners[i];
+    if (!cm_http_server_listen (node->http, listener, error))
+      return FALSE;
+    g_message ("Listening on %s port %u (%s)", listener->address, listener->port,
+               listener->tls_key ? "TLS" : "plain");
+  }
+  return TRUE;
+}
+
+/* First of the stops: what was accepted is answered while everything that answers is still there.
+ */
+static void
+close_listeners (CmNode *node)
+{
+  if (node->http)
+    cm_http_server_stop (node->http, HTTP_STOP_MS);
+}
+
+static const Step steps[] = {
+  { "signing key", CM_NODE_SERVE, start_signing_key, stop_signing_key },
+  { "vault", CM_NODE_TOOL, start_vault, stop_vault },
+  { "private database", CM_NODE_TOOL, start_cluster, stop_cluster },
+  { "database", CM_NODE_TOOL, start_pool, stop_pool },
+  { "migrations", CM_NODE_TOOL, migrate, NULL },
+  { "lanes", CM_NODE_SERVE, start_lanes, stop_lanes },
+  { "limits", CM_NODE_SERVE, start_limits, stop_limits },
+  { "router", CM_NODE_SERVE, start_router, stop_router },
+  { "edge", CM_NODE_SERVE, start_http, stop_http },
+  { "listeners", CM_NODE_SERVE, open_listeners, close_listeners },
+};
+
+void
+cm_node_stop (CmNode *node)
+{
+  for (gsize i = G_N_ELEMENTS (steps); i > 0; i--) {
+    if (steps[i - 1].stop)
+      steps[i - 1].stop (node);
+  }
+  g_free (node);
+}
+
+CmNode *
+cm_node_start (const CmConfig *config, CmNodeExtent extent, GError **error)
+{
+  CmNode *node = g_new0 (CmNode, 1);
+  node->config = config;
+  node->server_name = config->node.server_name;
+  for (gsize i = 0; i < G_N_ELEMENTS (steps); i++) {
+    if (steps[i].extent > extent)
+      continue;
+    gint64 began = g_get_monotonic_time ();
+    if (!steps[i].start (node, error)) {
+      g_prefix_error (error, "Cannot start the %s: ", steps[i].name);
+      cm_node_stop (node);
+      return NULL;
+    }
+    g_debug ("Started the %s in %" G_GINT64_FORMAT " ms", steps[i].name,
+             (g_get_monotonic_time () - began) / 1000);
+  }
+  return node;
+}

@@ -1,0 +1,13 @@
+/* Every table of routes there is: a line here and one in routes.c for each API file. */
+#pragma once
+
+#include "server/router/route.h"
+
+G_BEGIN_DECLS
+
+extern const CmRoute cm_routes_meta[];
+
+extern const CmRoute *const cm_route_tables[];
+extern const gsize cm_n_route_tables;
+
+G_END_DECLS

@@ -1,0 +1,63 @@
+#include "server/serve.h"
+
+#include "server/node.h"
+#include "server/privileges.h"
+
+#include <glib-unix.h>
+#include <signal.h>
+#include <systemd/sd-daemon.h>
+
+static gboolean
+on_stop_signal (gpointer loop)
+{
+  g_main_loop_quit (loop);
+  return G_SOURCE_REMOVE;
+}
+
+static void
+log_lines (const char *message)
+{
+  g_auto (GStrv) lines = g_strsplit (message, "\n", -1);
+  for (gsize i = 0; lines[i]; i++)
+    g_critical ("%s", lines[i]);
+}
+
+static void
+warn_of_weaknesses (const CmConfig *config)
+{
+  g_autoptr (GPtrArray) weaknesses = cm_config_weaknesses (config);
+  for (guint i = 0; i < weaknesses->len; i++)
+    g_warning ("Weak setting %s", (const char *) g_ptr_array_index (weaknesses, i));
+}
+
+int
+cm_serve (const CmConfig *config)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GMainLoop) loop = g_main_loop_new (NULL, FALSE);
+  cm_log_start (config->node.log_level);
+  signal (SIGPIPE, SIG_IGN);
+  if (!cm_privileges_drop (config, &error)) {
+    log_lines (error->message);
+    return 1;
+  }
+  warn_of_weaknesses (config);
+  cm_privileges_raise_files ();
+
+  /* From here on a signal is kept until the loop runs, so that a half-started node is taken down in
+   * order. */
+  g_unix_signal_add (SIGTERM, on_stop_signal, loop);
+  g_unix_signal_add (SIGINT, on_stop_signal, loop);
+  CmNode *node = cm_node_start (config, CM_NODE_SERVE, &error);
+  if (!node) {
+    log_lines (error->message);
+    return 1;
+  }
+  g_message ("Node %s is ready", node->server_name);
+  sd_notify (0, "READY=1");
+  g_main_loop_run (loop);
+  g_message ("Node %s is stopping", node->server_name);
+  sd_notify (0, "STOPPING=1");
+  cm_node_stop (node);
+  return 0;
+}
