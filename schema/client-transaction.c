@@ -1,0 +1,34 @@
+#include "schema/client-transaction.h"
+
+static const CmSql transactions_of_device = {
+  "client_transactions_of_device",
+  "SELECT t.event, t.txn_id FROM client_transaction t JOIN sym s ON s.id = t.user_id"
+  " WHERE t.event = ANY ($3) AND s.text = $1 AND t.device_id = $2",
+};
+
+static gint64 *
+copy_of (gint64 number)
+{
+  gint64 *copy = g_new (gint64, 1);
+
+  *copy = number;
+  return copy;
+}
+
+GHashTable *
+cm_client_transactions_of (CmDb *db, const char *user_id, const char *device_id, GArray *numbers,
+                           GError **error)
+{
+  const gint64 *values = (const gint64 *) numbers->data;
+  g_autoptr (CmRows) rows = cm_db_query (
+      db, &transactions_of_device,
+      CM_ARGS (CM_TEXT (user_id), CM_TEXT (device_id), CM_INTS (values, numbers->len)), error);
+
+  if (rows == NULL)
+    return NULL;
+  GHashTable *transactions = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free, g_free);
+  for (gsize i = 0; i < cm_rows_count (rows); i++)
+    g_hash_table_insert (transactions, copy_of (cm_rows_integer (rows, i, 0)),
+                         g_strdup (cm_rows_text (rows, i, 1)));
+  return transactions;
+}

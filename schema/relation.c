@@ -1,0 +1,129 @@
+#include "schema/relation.h"
+
+static const CmSql add_relation = {
+  "relation_add",
+  "INSERT INTO event_relation (child, room, parent, rel_type, key) VALUES ($1, $2, $3, $4, $5) ON "
+  "CONFLICT DO NOTHING",
+};
+
+/* flags & 11: rejected, soft-failed or redacted. */
+#define CHILDREN                                                                                   \
+  " FROM event p JOIN event_relation r ON r.room = p.room AND r.parent = p.event_id"               \
+  " JOIN event c ON c.id = r.child"                                                                \
+  " WHERE p.id = ANY ($1) AND c.position IS NOT NULL AND c.flags & 11 = 0 AND c.sender <> ALL "    \
+  "($2)"
+
+/* client-server, "Event replacements", "Validity of replacement events". */
+static const CmSql replacements = {
+  "relation_replacements",
+  "SELECT DISTINCT ON (p.id) p.id, c.id" CHILDREN
+  " AND r.rel_type = 'm.replace' AND c.sender = p.sender AND c.type = p.type"
+  " AND c.state_key IS NULL AND p.state_key IS NULL"
+  " ORDER BY p.id, c.origin_server_ts DESC, c.event_id DESC",
+};
+
+static const CmSql threads = {
+  "relation_threads",
+  "SELECT p.id, (array_agg (c.id ORDER BY c.position DESC))[1], count (*), bool_or (c.sender = "
+  "$3)" CHILDREN " AND r.rel_type = 'm.thread' GROUP BY p.id",
+};
+
+static const CmSql references = {
+  "relation_references",
+  "SELECT p.id, c.event_id" CHILDREN " AND r.rel_type = 'm.reference' ORDER BY p.id, c.position",
+};
+
+void
+cm_relation_add (CmWrite *write, gint64 child, gint64 room, const char *parent,
+                 const char *rel_type, const char *key)
+{
+  cm_write_add (
+      write, &add_relation,
+      CM_ARGS (CM_INT (child), CM_INT (room), CM_TEXT (parent), CM_TEXT (rel_type), CM_TEXT (key)));
+}
+
+void
+cm_relations_free (CmRelations *relations)
+{
+  g_strfreev (relations->references);
+  g_free (relations);
+}
+
+static CmRelations *
+relations_of_parent (GHashTable *all, gint64 number)
+{
+  CmRelations *relations = g_hash_table_lookup (all, &number);
+
+  if (relations != NULL)
+    return relations;
+  gint64 *key = g_new (gint64, 1);
+  *key = number;
+  relations = g_new0 (CmRelations, 1);
+  g_hash_table_insert (all, key, relations);
+  return relations;
+}
+
+static gboolean
+read_replacements (CmDb *db, GHashTable *all, GError **error)
+{
+  g_autoptr (CmRows) rows = cm_db_receive (db, error);
+
+  if (rows == NULL)
+    return FALSE;
+  for (gsize i = 0; i < cm_rows_count (rows); i++)
+    relations_of_parent (all, cm_rows_integer (rows, i, 0))->replacement =
+        cm_rows_integer (rows, i, 1);
+  return TRUE;
+}
+
+static gboolean
+read_threads (CmDb *db, GHashTable *all, GError **error)
+{
+  g_autoptr (CmRows) rows = cm_db_receive (db, error);
+
+  if (rows == NULL)
+    return FALSE;
+  for (gsize i = 0; i < cm_rows_count (rows); i++) {
+    CmRelations *relations = relations_of_parent (all, cm_rows_integer (rows, i, 0));
+    relations->thread_latest = cm_rows_integer (rows, i, 1);
+    relations->thread_count = cm_rows_integer (rows, i, 2);
+    relations->participated = cm_rows_boolean (rows, i, 3);
+  }
+  return TRUE;
+}
+
+static gboolean
+read_references (CmDb *db, GHashTable *all, GError **error)
+{
+  g_autoptr (CmRows) rows = cm_db_receive (db, error);
+
+  if (rows == NULL)
+    return FALSE;
+  for (gsize i = 0, next; i < cm_rows_count (rows); i = next) {
+    gint64 parent = cm_rows_integer (rows, i, 0);
+    g_autoptr (GStrvBuilder) ids = g_strv_builder_new ();
+    for (next = i; next < cm_rows_count (rows) && cm_rows_integer (rows, next, 0) == parent; next++)
+      g_strv_builder_add (ids, cm_rows_text (rows, next, 1));
+    relations_of_parent (all, parent)->references = g_strv_builder_end (ids);
+  }
+  return TRUE;
+}
+
+GHashTable *
+cm_relations_of (CmDb *db, GArray *numbers, gint64 viewer, GArray *ignored, GError **error)
+{
+  CmParam parents = CM_INTS ((const gint64 *) numbers->data, numbers->len);
+  CmParam without = CM_INTS (ignored != NULL ? (const gint64 *) ignored->data : NULL,
+                             ignored != NULL ? ignored->len : 0);
+  g_autoptr (GHashTable) all = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free,
+                                                      (GDestroyNotify) cm_relations_free);
+
+  if (!cm_db_send (db, &replacements, CM_ARGS (parents, without), error) ||
+      !cm_db_send (db, &threads, CM_ARGS (parents, without, CM_INT (viewer)), error) ||
+      !cm_db_send (db, &references, CM_ARGS (parents, without), error))
+    return NULL;
+  if (!read_replacements (db, all, error) || !read_threads (db, all, error) ||
+      !read_references (db, all, error))
+    return NULL;
+  return g_steal_pointer (&all);
+}
