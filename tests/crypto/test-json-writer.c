@@ -233,6 +233,36 @@ test_canonical_without (void)
 }
 
 static void
+test_canonical_lenient (void)
+{
+  static const char *const without[] = { "unsigned", NULL };
+  static const char text[] =
+      "{\"z\":[1.50,-0],\"unsigned\":1,\"a\":{\"y\":1E5,\"x\":18446744073709551617}}";
+  static const char expected[] = "{\"a\":{\"x\":18446744073709551617,\"y\":1E5},\"z\":[1.50,0]}";
+  g_autoptr (CmJsonDoc) doc = cm_json_parse (text, strlen (text), NULL);
+  g_autoptr (GBytes) bytes = cm_json_canonical_lenient (cm_json_doc_root (doc), without);
+  g_assert_cmpmem (g_bytes_get_data (bytes, NULL), g_bytes_get_size (bytes), expected,
+                   strlen (expected));
+}
+
+static void
+test_members (void)
+{
+  static const char text[] = "{\"a\\u0000\\n\":[1],\"b\":{\"c\":null},\"\":\"x\"}";
+  g_autoptr (CmJsonDoc) doc = cm_json_parse (text, strlen (text), NULL);
+  g_autoptr (CmJsonWriter) w = cm_json_writer_new ();
+  CmJsonIter iter;
+  const CmJson *value;
+
+  cm_json_open_object (w, NULL);
+  cm_json_iter_init (&iter, cm_json_doc_root (doc));
+  while (cm_json_iter_next (&iter, NULL, &value))
+    cm_json_put_member (w, iter.key, value);
+  cm_json_close (w);
+  assert_text (w, text);
+}
+
+static void
 test_equal (void)
 {
   static const struct {
@@ -271,6 +301,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/json-writer/writing", test_writing);
   g_test_add_func ("/json-writer/escapes", test_escapes);
+  g_test_add_func ("/json-writer/members/json-nul", test_members);
   g_test_add_func ("/json-writer/json-unicode", test_broken_utf8);
   g_test_add_func ("/json-writer/json-nan-and-wrap", test_doubles);
   g_test_add_func ("/json-writer/round-trip", test_round_trip);
@@ -278,6 +309,7 @@ main (int argc, char **argv)
   g_test_add_func ("/canonical-json/examples", test_canonical_examples);
   g_test_add_func ("/canonical-json/json-integers", test_canonical_refuses_numbers);
   g_test_add_func ("/canonical-json/without", test_canonical_without);
+  g_test_add_func ("/canonical-json/lenient", test_canonical_lenient);
   g_test_add_func ("/canonical-json/equal", test_equal);
   return g_test_run ();
 }
