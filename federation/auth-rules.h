@@ -8,7 +8,13 @@ G_BEGIN_DECLS
 /* Gives the event at (type, state_key) of the state to judge by: borrowed, or NULL when there is none. */
 typedef const CmEvent *(*CmAuthLookup) (const char *type, const char *state_key, gpointer data);
 
-/* CM_ERROR_FORBIDDEN with the rule in the message when @event is not allowed. */
+/**
+ * cm_auth_check: all rules but those about the list auth_events, for which see below.
+ *
+ * Signatures are for who has the keys: of the sender's server on any event, and of the server of content.join_authorised_via_users_server
+ * (rule 5.2 of version 12, 4.2 before), which is only seen to be there; so an own countersignature must be made first.
+ * Errors: CM_ERROR_FORBIDDEN with the number of the rule in the message.
+ */
 gboolean cm_auth_check (const CmEvent *event, CmAuthLookup lookup, gpointer data, GError **error);
 
 /* Auth events selection (server-server, "Auth events selection"): calls @func for each (type, state_key) that @event of these members needs. */
@@ -16,8 +22,8 @@ typedef void (*CmAuthKeyFunc) (const char *type, const char *state_key, gpointer
 void cm_auth_keys (const CmRoomVersion *version, const char *type, const char *sender, const char *state_key,
                    const CmJson *content, CmAuthKeyFunc func, gpointer data);
 
-/* Checks 2 of the rules that concern the auth_events list itself: no duplicates, none beyond the selection, none rejected, all of the same room,
- * create present where the version wants it. @auth: the events that event names, in any order. */
+/* Rule 2 of versions 10 and 11, 3 of version 12, about the list auth_events: no duplicates, none beyond the selection, none rejected, all of
+ * the same room, m.room.create among them where the version wants it. @auth: those events, in any order, less what is not known. */
 gboolean cm_auth_check_auth_events (const CmEvent *event, GPtrArray *auth, GError **error);
 
 /* Power levels as numbers, defaults filled in. @power and @create nullable. */
