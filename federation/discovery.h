@@ -21,7 +21,12 @@ CmDiscovery *cm_discovery_new (CmOutbound *outbound, const char *const *resolve,
 void cm_discovery_free (CmDiscovery *discovery);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CmDiscovery, cm_discovery_free)
 
-/* (transfer full) candidates in the order to try (SRV may give several), at least one. */
+/* Where well-known documents are asked for: 443, but tests cannot listen there. Before the first cm_discovery_find. */
+void cm_discovery_set_well_known_port (CmDiscovery *discovery, guint16 port);
+
+/* (transfer full) CmServerAddress candidates in the order to try (SRV may give several), at least one. */
 GPtrArray *cm_discovery_find (CmDiscovery *discovery, const char *server_name, GError **error);
+/* None of the candidates could be reached: they are to be found anew next time, perhaps the server has moved. */
+void cm_discovery_failed (CmDiscovery *discovery, const char *server_name);
 
 G_END_DECLS

@@ -25,8 +25,9 @@ typedef struct {
 
 /**
  * cm_fed_call: asks @server and reads a JSON object.
- * Errors: as cm_outbound_call; a 4xx answer keeps its errcode (as the CmError with that errcode; the status in @status, nullable); a server
- * that failed is left alone for a while (CM_ERROR_BAD_GATEWAY at once), longer each time.
+ * Errors: as cm_outbound_call; a 4xx answer keeps its errcode where a client may be told it (FORBIDDEN, NOT_FOUND, UNRECOGNIZED, ...; else
+ * BAD_GATEWAY), the status is in @status (nullable; 0 without an answer); a server that failed is left alone for a while
+ * (CM_ERROR_BAD_GATEWAY at once), longer each time.
  */
 CmJsonDoc *cm_fed_call (CmFedClient *client, const char *server, const CmFedRequest *request, unsigned *status, GError **error);
 /* As cm_fed_call for answers that are not JSON (media): the raw answer, 200 only. */
