@@ -162,8 +162,12 @@ remove_one (const char *path, const struct stat *info, int type, struct FTW *whe
 gboolean
 cm_cluster_make_data (const char *programs, const char *data_dir, GError **error)
 {
-  if (g_file_test (data_dir, G_FILE_TEST_EXISTS))
+  if (version_of (data_dir) != 0)
     return TRUE;
+  if (g_file_test (data_dir, G_FILE_TEST_EXISTS)) {
+    g_set_error (error, CM_ERROR, CM_ERROR_CONFIG, "%s is no database cluster", data_dir);
+    return FALSE;
+  }
   g_autofree char *partial = g_strconcat (data_dir, ".partial", NULL);
   nftw (partial, remove_one, 16, FTW_DEPTH | FTW_PHYS);
   if (!run_initdb (programs, partial, error) || !include_settings (partial, error))

@@ -17,7 +17,7 @@
 #define STOP_TIME      (4 * G_TIME_SPAN_SECOND)
 #define TAKE_OVER_TIME (15 * G_TIME_SPAN_SECOND)
 #define START_TIME     (5 * G_TIME_SPAN_MINUTE) /* recovery after a crash may be long */
-#define START_FAILURES 15
+#define START_FAILURES 40 /* until the last backend of a killed server has gone */
 #define RESTART_DELAY  (200 * G_TIME_SPAN_MILLISECOND)
 #define POLL_USEC      (20 * G_TIME_SPAN_MILLISECOND)
 #define LOG_MAX        (16 * 1024 * 1024)
@@ -277,6 +277,7 @@ cm_cluster_stop (CmCluster *cluster)
   if (cluster->watcher != NULL) {
     stop_server (cluster);
     g_thread_join (cluster->watcher);
+    g_rmdir (cluster->socket_dir); /* it may stand in a place of its own */
   }
   if (cluster->lock >= 0)
     close (cluster->lock);

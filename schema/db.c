@@ -45,15 +45,17 @@ set_unavailable (GError **error)
   g_set_error_literal (error, CM_ERROR, CM_ERROR_UNAVAILABLE, "The database is not available");
 }
 
-static void
-set_failure (CmError code, GError **error)
+/* Always FALSE. */
+static gboolean
+fail (CmDb *db, CmError code, GError **error)
 {
-  if (code == CM_ERROR_UNAVAILABLE)
+  if (code == CM_ERROR_UNAVAILABLE || PQstatus (db->conn) != CONNECTION_OK)
     set_unavailable (error);
   else if (code == CM_ERROR_CONFLICT)
     g_set_error_literal (error, CM_ERROR, code, "This conflicts with what was stored meanwhile");
   else
     g_set_error_literal (error, CM_ERROR, CM_ERROR_DATABASE, "The database failed");
+  return FALSE;
 }
 
 /* SQLSTATE by class or whole; the first row that is a prefix decides. */
@@ -103,21 +105,12 @@ note_failure (CmDb *db, const PGresult *result, const CmSql *sql)
     return;
   const char *sqlstate = PQresultErrorField (result, PG_DIAG_SQLSTATE);
   if (sqlstate == NULL) { /* libpq's own: the connection broke */
-    g_debug ("Connection to PostgreSQL lost: %s", PQresultErrorMessage (result));
+    g_warning ("Connection to PostgreSQL lost: %s", PQresultErrorMessage (result));
     db->failure = CM_ERROR_UNAVAILABLE;
     return;
   }
   db->failure = code_of_sqlstate (sqlstate);
   log_failure (result, sql, sqlstate, db->failure);
-}
-
-static gboolean
-fail (CmDb *db, GError **error)
-{
-  if (PQstatus (db->conn) != CONNECTION_OK)
-    db->failure = CM_ERROR_UNAVAILABLE;
-  set_failure (db->failure, error);
-  return FALSE;
 }
 
 static gboolean
@@ -141,7 +134,7 @@ cm_db_open (const char *dsn, CmPool *pool, GError **error)
   PGconn *conn = PQconnectdbParams (keywords, values, 1);
   PQsetNoticeReceiver (conn, on_notice, NULL);
   if (PQstatus (conn) != CONNECTION_OK || !setup_session (conn)) {
-    g_debug ("Cannot connect to PostgreSQL: %s", PQerrorMessage (conn));
+    g_warning ("Cannot connect to PostgreSQL: %s", PQerrorMessage (conn));
     PQfinish (conn);
     set_unavailable (error);
     return NULL;
@@ -226,11 +219,11 @@ send_prepared (CmDb *db, const CmSql *sql, const CmArgs *args, PendingKind kind,
 {
   if (!prepare (db, sql) || !PQsendQueryPrepared (db->conn, sql->name, args->n, args->values,
                                                   args->lengths, args->formats, 1))
-    return fail (db, error);
+    return fail (db, CM_ERROR_UNKNOWN, error);
   push (db, kind, sql);
   db->unflushed += args->size + 64;
   if (db->unflushed > FLUSH_SIZE && !flush (db))
-    return fail (db, error);
+    return fail (db, CM_ERROR_UNKNOWN, error);
   return TRUE;
 }
 
@@ -274,15 +267,43 @@ is_success (const PGresult *result)
   return status == PGRES_TUPLES_OK || status == PGRES_COMMAND_OK;
 }
 
-static void
+/* Reads up to the answer to a sync. What stands before it can only be an error: a statement outside
+ * of a transaction is committed by the sync, after its own result. */
+static gboolean
+take_sync (CmDb *db)
+{
+  gboolean ok = TRUE;
+  for (int nothing = 0;;) {
+    PGresult *result = PQgetResult (db->conn);
+    gboolean is_sync = PQresultStatus (result) == PGRES_PIPELINE_SYNC;
+    if (result != NULL && !is_sync) {
+      note_failure (db, result, NULL);
+      ok = FALSE;
+    }
+    nothing += result == NULL;
+    PQclear (result);
+    if (is_sync)
+      return ok;
+    if (PQstatus (db->conn) != CONNECTION_OK || nothing > 2) {
+      db->failure = CM_ERROR_UNAVAILABLE;
+      return FALSE;
+    }
+  }
+}
+
+/* Takes the answers to syncs that come next. Returns how the last failed, 0 when none did. */
+static CmError
 take_syncs (CmDb *db)
 {
+  CmError failure = CM_ERROR_UNKNOWN;
   CmPending *head;
   while ((head = g_queue_peek_head (&db->pending)) != NULL && head->kind == PENDING_SYNC) {
-    PQclear (next_result (db));
+    if (!take_sync (db))
+      failure = db->failure;
     db->failure = CM_ERROR_UNKNOWN;
     g_free (g_queue_pop_head (&db->pending));
   }
+  return failure;
 }
 
 static gboolean
@@ -296,39 +317,49 @@ sync_all (CmDb *db)
   return flush (db);
 }
 
+/* Takes the result of @pending, notes a failure. NULL unless it succeeded. */
+static PGresult *
+take_result (CmDb *db, const CmPending *pending)
+{
+  PGresult *result = next_result (db);
+  if (result != NULL && is_success (result))
+    return result;
+  if (result == NULL)
+    db->failure = CM_ERROR_UNAVAILABLE;
+  else
+    note_failure (db, result, pending->sql);
+  PQclear (result);
+  if (pending->kind == PENDING_PREPARE)
+    g_hash_table_remove (db->prepared, pending->sql->name);
+  return NULL;
+}
+
 /* Takes results up to the next that a caller waits for, or all when there is none. NULL: it failed,
  * or there is none. */
 static CmRows *
 receive (CmDb *db, GError **error)
 {
-  gboolean lost = !sync_all (db);
-  while (!g_queue_is_empty (&db->pending)) {
+  if (!sync_all (db))
+    db->failure = CM_ERROR_UNAVAILABLE;
+  for (;;) {
     take_syncs (db);
     g_autofree CmPending *pending = g_queue_pop_head (&db->pending);
     if (pending == NULL)
-      break;
-    PGresult *result = lost ? NULL : next_result (db);
-    gboolean ok = result != NULL && is_success (result);
-    if (result == NULL)
-      db->failure = CM_ERROR_UNAVAILABLE;
-    else if (!ok)
-      note_failure (db, result, pending->sql);
-    if (!ok && pending->kind == PENDING_PREPARE)
-      g_hash_table_remove (db->prepared, pending->sql->name);
+      return NULL;
+    PGresult *result = take_result (db, pending);
     if (pending->kind != PENDING_QUERY) {
       PQclear (result);
       continue;
     }
     db->waiting--;
-    if (!ok) {
-      fail (db, error);
-      PQclear (result);
-      result = NULL;
-    }
-    take_syncs (db);
-    return result != NULL ? cm_rows_new (result) : NULL;
+    CmError failure = db->failure;
+    CmError sync_failure = take_syncs (db);
+    if (result != NULL && sync_failure == CM_ERROR_UNKNOWN)
+      return cm_rows_new (result);
+    fail (db, result != NULL ? sync_failure : failure, error);
+    PQclear (result);
+    return NULL;
   }
-  return NULL;
 }
 
 CmRows *
@@ -383,12 +414,12 @@ cm_db_script (CmDb *db, const char *script, GError **error)
 {
   cm_db_drain (db);
   if (!PQexitPipelineMode (db->conn))
-    return fail (db, error);
+    return fail (db, CM_ERROR_UNKNOWN, error);
   PGresult *result = PQexec (db->conn, script);
   gboolean ok = is_success (result) || PQresultStatus (result) == PGRES_EMPTY_QUERY;
   if (!ok) {
     note_failure (db, result, NULL);
-    fail (db, error);
+    fail (db, db->failure, error);
   }
   db->failure = CM_ERROR_UNKNOWN;
   PQclear (result);

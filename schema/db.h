@@ -93,8 +93,9 @@ gboolean cm_db_script (CmDb *db, const char *script, GError **error);
 
 /* Pipelining: cm_db_send any number, then cm_db_receive as many results in order. One round trip
  * for all. What stands between two round trips is one transaction: after a failure the rest fails
- * too, with the same code. Results that nobody received are dropped by the next cm_db_query, the
- * end of the transaction or the release. */
+ * too, with the same code, and only the success of the last says that it was committed. Results
+ * that nobody received are dropped by the next cm_db_query, the end of the transaction or the
+ * release. */
 gboolean
 cm_db_send (CmDb *db, const CmSql *sql, const CmParam *params, gsize n_params, GError **error);
 CmRows *cm_db_receive (CmDb *db, GError **error);

@@ -236,6 +236,22 @@ test_conflict (Fixture *fixture, gconstpointer data)
   g_assert_cmpint (affected, ==, 0);
 }
 
+/* What fails at the commit of a single statement comes after its own success. */
+static void
+test_late_conflict (Fixture *fixture, gconstpointer data)
+{
+  static const CmSql insert = { "insert-late", "INSERT INTO late (id) VALUES ($1)" };
+  g_autoptr (GError) error = NULL;
+  cm_db_script (fixture->db, "CREATE TABLE late (id int UNIQUE DEFERRABLE INITIALLY DEFERRED)",
+                &error);
+  g_assert_true (cm_db_run (fixture->db, &insert, CM_ARGS (CM_INT (1)), NULL, &error));
+  g_assert_no_error (error);
+  g_assert_false (cm_db_run (fixture->db, &insert, CM_ARGS (CM_INT (1)), NULL, &error));
+  g_assert_error (error, CM_ERROR, CM_ERROR_CONFLICT);
+  g_clear_error (&error);
+  g_assert_true (cm_db_run (fixture->db, &insert, CM_ARGS (CM_INT (2)), NULL, &error));
+}
+
 /* Fails in the Parse step: the name must not count as prepared afterwards. */
 static void
 test_bad_statement (Fixture *fixture, gconstpointer data)
@@ -380,6 +396,7 @@ static const struct {
   { "/db/failed-transaction", test_failed_transaction },
   { "/db/release-rolls-back", test_release_rolls_back },
   { "/db/conflict", test_conflict },
+  { "/db/late-conflict", test_late_conflict },
   { "/db/sqlstates", test_deadlock },
   { "/db/bad-statement", test_bad_statement },
   { "/db/pipeline", test_pipeline },
