@@ -1,6 +1,6 @@
 #include "server/http/call-private.h"
 
-#include "server/http/loop.h"
+#include "server/http/conn.h"
 #include "server/http/percent.h"
 
 #include <string.h>
@@ -279,7 +279,9 @@ cm_call_reply (CmCall *call, CmReply *reply)
     cm_reply_free (reply);
     return;
   }
-  cm_loop_post (call->loop, call);
+  /* During the hand-over the connection looks for itself. */
+  if (!cm_loop_is_here (call->loop) || cm_conn_holds (call))
+    cm_loop_post (call->loop, call);
 }
 
 gboolean

@@ -8,8 +8,6 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define HEAD_US   (30 * G_TIME_SPAN_SECOND)
-#define IDLE_US   (60 * G_TIME_SPAN_SECOND)
 #define REFUSE_US (5 * G_TIME_SPAN_SECOND)
 /* A body, and an answer, may take a while more for every byte, but not slower than this. */
 #define US_PER_BYTE (G_TIME_SPAN_SECOND / 8192)
@@ -50,7 +48,7 @@ conn_new (CmDaemon *daemon, struct MHD_Connection *mhd)
   conn->address =
       cm_port_peer (MHD_get_connection_info (mhd, MHD_CONNECTION_INFO_CLIENT_ADDRESS)->client_addr);
   conn->trusted_proxy = cm_port_trusts (daemon->port, conn->address);
-  conn->deadline_us = deadline_in (HEAD_US);
+  conn->deadline_us = deadline_in (daemon->port->head_us);
   conn->next = loop->conns;
   conn->link = &loop->conns;
   if (conn->next != NULL)
@@ -92,7 +90,7 @@ cm_conn_request_line (void *data, const char *target, struct MHD_Connection *mhd
   conn->call->conn = conn;
   conn->raw_target = target;
   conn->state = CONN_HEAD;
-  conn->deadline_us = deadline_in (HEAD_US);
+  conn->deadline_us = deadline_in (daemon->port->head_us);
   daemon->loop->n_calls++;
   return conn;
 }
@@ -115,7 +113,7 @@ cm_conn_completed (void *data, struct MHD_Connection *mhd, void **context,
   conn->charged = 0;
   conn->held = FALSE;
   conn->state = CONN_IDLE;
-  conn->deadline_us = deadline_in (IDLE_US);
+  conn->deadline_us = deadline_in (conn->daemon->port->idle_us);
   conn->daemon->loop->n_calls--;
 }
 
@@ -129,14 +127,10 @@ conn_log (const CmConn *conn, unsigned status)
                     : requester->origin != NULL  ? requester->origin
                                                  : "-";
 
-  /* Without the query, which may hold a token. A target that was refused may hold anything. */
-  g_autofree char *path = g_strndup (call->target, call->path_length);
-  g_strcanon (path,
-              "!\"#$%&'()*+,-./0123456789:;<=>@ABCDEFGHIJKLMNOPQRSTUVWXYZ[\\]^_`"
-              "abcdefghijklmnopqrstuvwxyz{|}~",
-              '?');
+  /* Without the query, which may hold a token. */
   g_log_structured (G_LOG_DOMAIN, G_LOG_LEVEL_INFO, "MESSAGE",
-                    "%s %s %u %" G_GINT64_FORMAT "us %s %s", call->method, path, status,
+                    "%s %.*s %u %" G_GINT64_FORMAT "us %s %s", call->method,
+                    (int) call->path_length, conn->malformed ? "?" : call->target, status,
                     g_get_monotonic_time () - call->started_us, who, call->address);
 }
 
@@ -155,14 +149,14 @@ conn_refuse_now (CmConn *conn, CmReply *reply)
 }
 
 static void
-conn_refuse (CmConn *conn, const CmHead *head, CmReply *reply, gboolean malformed)
+conn_refuse (CmConn *conn, const CmHead *head, CmReply *reply)
 {
-  if (head->has_body && (malformed || head->chunked || head->length > SMALL_BODY)) {
+  if (head->has_body && (conn->malformed || head->chunked || head->length > SMALL_BODY)) {
     conn_refuse_now (conn, reply);
     return;
   }
   conn->refusal = reply;
-  conn->close |= malformed;
+  conn->close |= conn->malformed;
 }
 
 static CmReply *
@@ -198,18 +192,19 @@ conn_take_head (CmConn *conn, const char *method, const char *version)
   reply = cm_head_read (conn->call, conn->mhd, method, conn->raw_target, version, &head);
   conn->raw_target = NULL;
   conn_set_address (conn);
+  conn->malformed = reply != NULL;
   if (reply != NULL) {
-    conn_refuse (conn, &head, reply, TRUE);
+    conn_refuse (conn, &head, reply);
     return MHD_YES;
   }
   gssize max = port->head (conn->call, &reply, port->data);
   if (max < 0) {
-    conn_refuse (conn, &head, reply, FALSE);
+    conn_refuse (conn, &head, reply);
     return MHD_YES;
   }
   conn->max_body = MIN ((gsize) max, G_MAXINT32);
   if (head.length > conn->max_body)
-    conn_refuse (conn, &head, too_large (), FALSE);
+    conn_refuse (conn, &head, too_large ());
   else if (head.has_body)
     conn->body = g_byte_array_sized_new ((guint) MIN (head.length, SMALL_BODY));
   return MHD_YES;
@@ -255,7 +250,8 @@ conn_take_body (CmConn *conn, const char *data, gsize length)
 static enum MHD_Result
 conn_answer (CmConn *conn, CmReply *reply)
 {
-  conn->deadline_us = deadline_in (IDLE_US + (gint64) cm_reply_length (reply) * US_PER_BYTE);
+  conn->deadline_us =
+      deadline_in (conn->daemon->port->idle_us + (gint64) cm_reply_length (reply) * US_PER_BYTE);
   conn_log (conn, cm_reply_status (reply));
   return cm_answer_queue (conn->mhd, reply, cm_answer_is_cors (conn->call->target), conn->close);
 }
@@ -310,6 +306,12 @@ cm_conn_request (void *daemon, struct MHD_Connection *mhd, const char *url, cons
   return conn->state == CONN_REFUSED ? MHD_NO : conn_take_whole (conn);
 }
 
+gboolean
+cm_conn_holds (const CmCall *call)
+{
+  return call->conn != NULL && call->conn->held;
+}
+
 static void
 conn_resume (CmConn *conn)
 {
@@ -323,7 +325,7 @@ cm_conn_settle (CmCall *call)
 {
   if (cm_call_is_gone (call))
     cm_call_set_gone (call);
-  if (call->conn != NULL && call->conn->held && cm_call_get_reply (call) != NULL)
+  if (cm_conn_holds (call) && cm_call_get_reply (call) != NULL)
     conn_resume (call->conn);
 }
 

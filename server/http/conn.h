@@ -32,6 +32,7 @@ struct _CmConn {
   CmReply *refusal;       /* instead of the call's own reply */
   gboolean close;         /* after the answer */
   gboolean held;          /* suspended */
+  gboolean malformed;     /* the head was refused, so that the target may hold anything */
   gsize max_body;
   GByteArray *body;
   gsize charged;   /* bytes of body counted in the server's total */
@@ -48,6 +49,8 @@ cm_conn_request (void *daemon, struct MHD_Connection *mhd, const char *url, cons
 void cm_conn_completed (void *daemon, struct MHD_Connection *mhd, void **context,
                         enum MHD_RequestTerminationCode code);
 
+/* On the loop's thread: whether the connection of @call is suspended. */
+gboolean cm_conn_holds (const CmCall *call);
 /* @call was posted. */
 void cm_conn_settle (CmCall *call);
 /* The client hung up. */

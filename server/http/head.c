@@ -141,18 +141,17 @@ is_host (const RawHeader *item)
   return item->value_length > 0;
 }
 
-/* 18 digits are more than any limit and less than overflows. */
+/* Saturates: what is too large is for the limits to say. */
 static gboolean
 read_length (const RawHeader *item, guint64 *length)
 {
-  if (item->value_length == 0 || item->value_length > 18)
-    return FALSE;
   for (gsize i = 0; i < item->value_length; i++) {
     if (!g_ascii_isdigit (item->value[i]))
       return FALSE;
-    *length = *length * 10 + (guint64) (item->value[i] - '0');
+    *length = *length > G_MAXUINT64 / 10 - 1 ? G_MAXUINT64
+                                             : *length * 10 + (guint64) (item->value[i] - '0');
   }
-  return TRUE;
+  return item->value_length > 0;
 }
 
 /* RFC 9112, 6.1 and 6.3 */

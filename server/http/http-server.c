@@ -10,6 +10,8 @@
 #include <sys/resource.h>
 #include <unistd.h>
 
+#define HEAD_US (30 * G_TIME_SPAN_SECOND)
+#define IDLE_US (60 * G_TIME_SPAN_SECOND)
 #define BACKLOG 4096
 /* Of the library, per connection: the head of a request must fit, and it is cleared after each. */
 #define CONNECTION_MEMORY (16 * 1024)
@@ -26,6 +28,7 @@ struct _CmHttpServer {
   CmLoop **loops;
   GPtrArray *ports;   /* of CmPort */
   GPtrArray *trusted; /* of GInetAddressMask, nullable */
+  gint64 head_us, idle_us;
   gsize bodies_bytes;
   guint next_loop; /* atomic: whose turn it is for a timer */
   gboolean stopped;
@@ -78,6 +81,8 @@ cm_http_server_new (CmNode *node, guint loops, CmHeadFunc head, CmCallFunc whole
   server->head = head;
   server->whole = whole;
   server->data = data;
+  server->head_us = HEAD_US;
+  server->idle_us = IDLE_US;
   server->n_loops = MAX (loops, 1);
   server->loops = g_new0 (CmLoop *, server->n_loops);
   server->ports = g_ptr_array_new_with_free_func (port_free);
@@ -90,6 +95,13 @@ void
 cm_http_server_trust (CmHttpServer *server, GPtrArray *ranges)
 {
   server->trusted = g_ptr_array_ref (ranges);
+}
+
+void
+cm_http_server_set_patience (CmHttpServer *server, guint head_ms, guint idle_ms)
+{
+  server->head_us = head_ms * G_TIME_SPAN_MILLISECOND;
+  server->idle_us = idle_ms * G_TIME_SPAN_MILLISECOND;
 }
 
 static CmPort *
@@ -107,6 +119,8 @@ port_new (CmHttpServer *server, const CmListener *listener)
   port->serve = listener->serve;
   port->bodies_bytes = &server->bodies_bytes;
   port->trusted = server->trusted;
+  port->head_us = server->head_us;
+  port->idle_us = server->idle_us;
   return port;
 }
 

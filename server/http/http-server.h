@@ -38,6 +38,9 @@ cm_http_server_new (CmNode *node, guint loops, CmHeadFunc head, CmCallFunc whole
 /* Believes the X-Forwarded-For of peers in @ranges (of GInetAddressMask; a reference is taken).
  * Before listening. */
 void cm_http_server_trust (CmHttpServer *server, GPtrArray *ranges);
+/* How long a head may take (a body may too, and more for its size), and how long a connection may
+ * lie idle. Before listening. */
+void cm_http_server_set_patience (CmHttpServer *server, guint head_ms, guint idle_ms);
 /* Binds and listens; call last. CM_ERROR_CONFIG with the listener's name. */
 gboolean cm_http_server_listen (CmHttpServer *server, const CmListener *listener, GError **error);
 /* The port that listener @name got, for a CmListener with port 0. 0 for an unknown name. */

@@ -39,6 +39,12 @@ cm_loop_unref (CmLoop *loop)
   g_free (loop);
 }
 
+gboolean
+cm_loop_is_here (const CmLoop *loop)
+{
+  return loop->thread == g_thread_self ();
+}
+
 static void
 loop_wake (CmLoop *loop)
 {
@@ -232,6 +238,9 @@ cm_loop_new (guint index)
   ((LoopSource *) loop->source)->loop = loop;
   loop->wake_tag = g_source_add_unix_fd (loop->source, loop->wake_fd, G_IO_IN);
   loop->hangup_tag = g_source_add_unix_fd (loop->source, loop->hangup_fd, G_IO_IN);
+  /* It never recurses; but GLib takes the descriptors of any other kind of source out of its poll
+   * for every dispatch, with a write to its own eventfd each. */
+  g_source_set_can_recurse (loop->source, TRUE);
   g_source_attach (loop->source, loop->context);
   loop->thread = g_thread_new (name, loop_thread, loop);
   return loop;
@@ -294,6 +303,7 @@ order_close (gpointer data)
     cm_conn_close (conn, FALSE);
   loop->closing_us = g_get_monotonic_time () + order->timeout_ms * G_TIME_SPAN_MILLISECOND;
   loop->closing = TRUE;
+  loop->pending = TRUE; /* so that it looks at once whether anything is left */
   return G_SOURCE_REMOVE;
 }
 

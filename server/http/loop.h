@@ -50,6 +50,9 @@ void cm_loop_unref (CmLoop *loop);
 /* Takes @daemon into service; its listening socket is in @daemon->mhd. */
 void cm_loop_add_daemon (CmLoop *loop, CmDaemon *daemon);
 
+/* Whether this is the loop's thread. */
+gboolean cm_loop_is_here (const CmLoop *loop);
+
 /* From any thread: has the loop look at @call, for its answer or because its client is gone. */
 void cm_loop_post (CmLoop *loop, CmCall *call);
 

@@ -17,7 +17,8 @@ struct _CmPort {
   guint16 number;
   CmServe serve;
   const GPtrArray *trusted; /* of GInetAddressMask, the server's; nullable */
-  gsize *bodies_bytes;      /* atomic, the server's: all large bodies under way */
+  gint64 head_us, idle_us;
+  gsize *bodies_bytes; /* atomic, the server's: all large bodies under way */
 };
 
 struct sockaddr;

@@ -15,6 +15,7 @@ typedef struct {
   Item *items;  /* a ring */
   guint first, n_items;
   guint running; /* threads that have not ended */
+  guint asleep;  /* threads that wait and that nobody has woken yet */
   gboolean closing;
   GThread **threads;
   guint n_threads;
@@ -36,8 +37,10 @@ static const char *const lane_names[CM_LANE_LAST] = {
 static gboolean
 lane_take (Lane *lane, Item *item)
 {
-  while (lane->n_items == 0 && !lane->closing)
+  while (lane->n_items == 0 && !lane->closing) {
+    lane->asleep = MIN (lane->asleep + 1, lane->n_threads);
     g_cond_wait (&lane->filled, &lane->lock);
+  }
   if (lane->n_items == 0)
     return FALSE;
   *item = lane->items[lane->first];
@@ -94,7 +97,7 @@ gboolean
 cm_lanes_push (CmLanes *lanes, CmLane which, CmWork work, gpointer data)
 {
   Lane *lane = &lanes->lanes[which];
-  gboolean room;
+  gboolean room, wake = FALSE;
 
   g_return_val_if_fail (which != CM_LANE_EDGE, FALSE);
 
@@ -103,9 +106,13 @@ cm_lanes_push (CmLanes *lanes, CmLane which, CmWork work, gpointer data)
   if (room) {
     lane->items[(lane->first + lane->n_items) % QUEUE_LENGTH] = (Item){ work, data };
     lane->n_items++;
-    g_cond_signal (&lane->filled);
+    /* A signal is a system call even when nobody waits. */
+    wake = lane->asleep > 0;
+    lane->asleep -= wake;
   }
   g_mutex_unlock (&lane->lock);
+  if (wake)
+    g_cond_signal (&lane->filled);
   return room;
 }
 
