@@ -1,6 +1,7 @@
 #include "server/routes.h"
 
 const CmRoute *const cm_route_tables[] = {
+  cm_routes_key_backup,
   cm_routes_meta,
 };
 

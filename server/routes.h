@@ -5,6 +5,7 @@
 
 G_BEGIN_DECLS
 
+extern const CmRoute cm_routes_key_backup[];
 extern const CmRoute cm_routes_meta[];
 
 extern const CmRoute *const cm_route_tables[];
