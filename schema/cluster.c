@@ -14,7 +14,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define STOP_TIME      (4 * G_TIME_SPAN_SECOND)
+#define STOP_TIME      (2 * G_TIME_SPAN_SECOND)
 #define TAKE_OVER_TIME (15 * G_TIME_SPAN_SECOND)
 #define START_TIME     (5 * G_TIME_SPAN_MINUTE) /* recovery after a crash may be long */
 #define START_FAILURES 40 /* until the last backend of a killed server has gone */
@@ -227,6 +227,18 @@ prepare (CmCluster *cluster, const char *dir, GError **error)
          cm_cluster_write_settings (cluster->data_dir, cluster->socket_dir, error);
 }
 
+static CmCluster *
+new_cluster (const char *path)
+{
+  CmCluster *cluster = g_new0 (CmCluster, 1);
+  g_mutex_init (&cluster->mutex);
+  g_cond_init (&cluster->changed);
+  cluster->lock = -1;
+  cluster->data_dir = g_build_filename (path, "data", NULL);
+  cluster->log = g_build_filename (path, "postgresql.log", NULL);
+  return cluster;
+}
+
 CmCluster *
 cm_cluster_start (const char *dir, GError **error)
 {
@@ -236,11 +248,7 @@ cm_cluster_start (const char *dir, GError **error)
     return NULL;
   }
   g_autofree char *path = g_canonicalize_filename (dir, NULL);
-  g_autoptr (CmCluster) cluster = g_new0 (CmCluster, 1);
-  g_mutex_init (&cluster->mutex);
-  g_cond_init (&cluster->changed);
-  cluster->data_dir = g_build_filename (path, "data", NULL);
-  cluster->log = g_build_filename (path, "postgresql.log", NULL);
+  g_autoptr (CmCluster) cluster = new_cluster (path);
   if (!prepare (cluster, path, error))
     return NULL;
   cluster->dsn = make_dsn (cluster->socket_dir, "comity");
@@ -250,6 +258,20 @@ cm_cluster_start (const char *dir, GError **error)
   if (!wait_until_ready (cluster, dsn, error) || !make_database (dsn, error))
     return NULL;
   return g_steal_pointer (&cluster);
+}
+
+CmCluster *
+cm_cluster_join (const char *dir, GError **error)
+{
+  g_autofree char *path = g_canonicalize_filename (dir, NULL);
+  g_autoptr (CmCluster) cluster = new_cluster (path);
+  cluster->socket_dir = cm_cluster_make_socket_dir (path, NULL);
+  if (cluster->socket_dir != NULL) {
+    cluster->dsn = make_dsn (cluster->socket_dir, "comity");
+    if (PQping (cluster->dsn) == PQPING_OK)
+      return g_steal_pointer (&cluster);
+  }
+  return cm_cluster_start (dir, error);
 }
 
 static void

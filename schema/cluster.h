@@ -16,7 +16,10 @@ typedef struct _CmCluster CmCluster;
  * programs (the newest, or those that made the cluster) under /usr/lib/postgresql or on PATH.
  */
 CmCluster *cm_cluster_start (const char *dir, GError **error);
-/* A fast stop, and after 4 seconds an immediate one. Every connection must be closed or will break.
+/* For a command beside a node: the server that runs, if one does, which stopping then leaves alone;
+ * else as cm_cluster_start. */
+CmCluster *cm_cluster_join (const char *dir, GError **error);
+/* A fast stop, and after 2 seconds an immediate one. Every connection must be closed or will break.
  */
 void cm_cluster_stop (CmCluster *cluster);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CmCluster, cm_cluster_stop)

@@ -14,7 +14,7 @@
 #include "server/routes.h"
 
 /* What is left of the five seconds of a stop after this is for the database. */
-#define HTTP_STOP_MS 2500
+#define HTTP_STOP_MS 2000
 
 typedef struct {
   const char *name;
@@ -62,7 +62,8 @@ start_cluster (CmNode *node, GError **error)
   if (node->config->database.dsn)
     return TRUE;
   g_autofree char *dir = data_file (node, "postgresql");
-  node->cluster = cm_cluster_start (dir, error);
+  node->cluster =
+      node->extent == CM_NODE_SERVE ? cm_cluster_start (dir, error) : cm_cluster_join (dir, error);
   return node->cluster != NULL;
 }
 
@@ -205,6 +206,7 @@ CmNode *
 cm_node_start (const CmConfig *config, CmNodeExtent extent, GError **error)
 {
   CmNode *node = g_new0 (CmNode, 1);
+  node->extent = extent;
   node->config = config;
   node->server_name = config->node.server_name;
   for (gsize i = 0; i < G_N_ELEMENTS (steps); i++) {

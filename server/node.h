@@ -32,7 +32,12 @@ typedef struct _CmParticipant CmParticipant;
 typedef struct _CmUia CmUia;
 
 typedef struct _CmNode CmNode;
+/* How much of a node is started: what a command needs that works beside a running node, or all of
+ * it. */
+typedef enum { CM_NODE_TOOL, CM_NODE_SERVE } CmNodeExtent;
+
 struct _CmNode {
+  CmNodeExtent extent;
   const CmConfig *config;
   const char *server_name;
   CmSigningKey *signing_key;
@@ -60,10 +65,6 @@ struct _CmNode {
   CmMediaStore *media;
   CmParticipant *participant;
 };
-
-/* How much of a node is started: what a command needs that works beside a running node, or all of
- * it. */
-typedef enum { CM_NODE_TOOL, CM_NODE_SERVE } CmNodeExtent;
 
 /* Runs the steps of node.c in order; what had started is stopped when one fails, and the error
  * names it. */

@@ -1,5 +1,8 @@
 #include "server/cli/cli.h"
 
+#include "server/node.h"
+#include "server/privileges.h"
+
 #include <string.h>
 
 #define DEFAULT_CONFIG "/etc/comity/comity.conf"
@@ -77,4 +80,19 @@ cm_cli_fail (const char *message)
   for (gsize i = 0; lines[i]; i++)
     g_printerr ("comity: %s\n", lines[i]);
   return 1;
+}
+
+CmNode *
+cm_cli_open_node (const CmConfig *config)
+{
+  g_autoptr (GError) error = NULL;
+  cm_log_start (MIN (config->node.log_level, CM_LOG_WARNING));
+  if (!cm_privileges_drop (config, &error)) {
+    cm_cli_fail (error->message);
+    return NULL;
+  }
+  CmNode *node = cm_node_start (config, CM_NODE_TOOL, &error);
+  if (!node)
+    cm_cli_fail (error->message);
+  return node;
 }

@@ -35,6 +35,11 @@ CmConfig *cm_cli_load_config (const char *path);
 /* "comity: message", each line of it, on standard error. Returns 1, the exit status. */
 int cm_cli_fail (const char *message);
 
+/* The parts that a command needs which works on the database itself, beside a running node or
+ * without one: becomes [node] user, then starts CM_NODE_TOOL. @config must outlive the node. NULL
+ * after saying what is wrong. Ends with cm_node_stop. */
+CmNode *cm_cli_open_node (const CmConfig *config);
+
 /* --config FILE, for the options of a command. */
 #define CM_CLI_CONFIG(variable)                                                                    \
   {                                                                                                \

@@ -228,6 +228,33 @@ in_made_dir (gconstpointer test)
   test_remove_dir (dir);
 }
 
+/* A command beside a node uses the node's server and leaves it running. */
+static void
+test_join (const char *dir)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (CmCluster) cluster = start (dir);
+  g_autoptr (CmCluster) joined = cm_cluster_join (dir, &error);
+  g_assert_no_error (error);
+  g_assert_cmpstr (cm_cluster_dsn (joined), ==, cm_cluster_dsn (cluster));
+  run (cm_cluster_dsn (joined), "CREATE TABLE kept (x int)");
+  g_clear_pointer (&joined, cm_cluster_stop);
+  run (cm_cluster_dsn (cluster), "INSERT INTO kept VALUES (1)");
+}
+
+/* Without a node it starts one and stops it. */
+static void
+test_join_alone (const char *dir)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (CmCluster) joined = cm_cluster_join (dir, &error);
+  g_assert_no_error (error);
+  pid_t pid = read_pid (dir);
+  g_assert_true (answers (cm_cluster_dsn (joined)));
+  g_clear_pointer (&joined, cm_cluster_stop);
+  g_assert_cmpint (kill (pid, 0), ==, -1);
+}
+
 static void
 refuse_root (void)
 {
@@ -249,6 +276,8 @@ main (int argc, char **argv)
   g_test_add_data_func ("/cluster/left-over", test_left_over, in_made_dir);
   g_test_add_data_func ("/cluster/stale-pid-file", test_stale_pid_file, in_made_dir);
   g_test_add_data_func ("/cluster/two-nodes", test_two_nodes, in_made_dir);
+  g_test_add_data_func ("/cluster/join", test_join, in_made_dir);
+  g_test_add_data_func ("/cluster/join-alone", test_join_alone, in_made_dir);
   g_test_add_data_func ("/cluster/long-name", test_long_name, in_made_dir);
   g_test_add_data_func ("/cluster/odd-name", test_odd_name, in_made_dir);
   g_test_add_data_func ("/cluster/interrupted-initdb", test_interrupted_initdb, in_new_dir);
