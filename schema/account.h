@@ -2,7 +2,7 @@
  * ("@ada:acme.example"). */
 #pragma once
 
-#include "schema/db.h"
+#include "schema/write.h"
 
 G_BEGIN_DECLS
 
@@ -38,19 +38,19 @@ void cm_account_free (CmAccount *account);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CmAccount, cm_account_free)
 
 const char *cm_account_origin_text (CmAccountOrigin origin);
+CmAccountOrigin cm_account_origin_from_text (const char *text);
 const char *cm_account_state_text (CmAccountState state);
+CmAccountState cm_account_state_from_text (const char *text);
 
-/* Stores @account. CM_ERROR_USER_IN_USE when the user id is taken, CM_ERROR_CONFLICT when the
- * directory's entry has an account. */
+/* Stores @account. CM_ERROR_USER_IN_USE when the user id, or the directory's entry, has an account.
+ */
 gboolean cm_account_insert (CmDb *db, const CmAccount *account, GError **error);
 /* (transfer full) NULL without @error when there is none. */
 CmAccount *cm_account_get (CmDb *db, const char *user_id, GError **error);
 /* As cm_account_get, and holds the row until the transaction ends. */
 CmAccount *cm_account_lock (CmDb *db, const char *user_id, GError **error);
-/* (transfer full) of CmAccount, in order of user ids after @after ("" for all), at most @limit;
- * guests only when asked for. */
-GPtrArray *
-cm_account_list (CmDb *db, const char *after, gint64 limit, gboolean guests, GError **error);
+/* (transfer full) of CmAccount, in order of user ids after @after ("" for all), at most @limit. */
+GPtrArray *cm_account_list (CmDb *db, const char *after, gint64 limit, GError **error);
 
 /* Each is CM_ERROR_NOT_FOUND without such an account. */
 gboolean cm_account_set_password (CmDb *db, const char *user_id, const char *hash, GError **error);
@@ -58,12 +58,16 @@ gboolean cm_account_set_state (CmDb *db, const char *user_id, CmAccountState sta
 gboolean cm_account_set_admin (CmDb *db, const char *user_id, gboolean admin, GError **error);
 /* @id NULL: the next sign-in through the directory links it anew. */
 gboolean cm_account_set_external_id (CmDb *db, const char *user_id, const char *id, GError **error);
+void cm_account_write_password (CmWrite *write, const char *user_id, const char *hash);
 
-/* Deactivated, without password, mail addresses and directory entry. @erase: marked for redaction,
- * and without profile. */
+/* Deactivates: no password, tokens, addresses or directory entry any more. @erase: what was said is
+ * to be hidden from newcomers, and the profile goes. Devices and rooms are left afterwards, see
+ * cm_account_unfinished. */
 gboolean cm_account_end (CmDb *db, const char *user_id, gboolean erase, GError **error);
+/* (transfer full) user ids of deactivated accounts that still have devices or rooms. */
+GPtrArray *cm_account_unfinished (CmDb *db, GError **error);
 
-/* Third-party addresses (mail). @address in its normal form. */
+/* Third-party addresses (mail), in their normal form. */
 typedef struct {
   char *medium;
   char *address;
@@ -71,6 +75,7 @@ typedef struct {
   gint64 added_ts;
 } CmThreepid;
 void cm_threepid_free (CmThreepid *threepid);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (CmThreepid, cm_threepid_free)
 
 /* An address that somebody has already stays theirs. */
 gboolean cm_threepid_add (CmDb *db, const char *user_id, const char *medium, const char *address,
@@ -79,11 +84,5 @@ gboolean cm_threepid_add (CmDb *db, const char *user_id, const char *medium, con
 char *cm_threepid_owner (CmDb *db, const char *medium, const char *address, GError **error);
 /* (transfer full) of CmThreepid. */
 GPtrArray *cm_threepid_list (CmDb *db, const char *user_id, GError **error);
-
-/* Single-use numbers of shared-secret registration; those that ran out go by the way. */
-gboolean
-cm_registration_nonce_add (CmDb *db, const char *nonce, gint64 now, gint64 expires, GError **error);
-/* CM_ERROR_FORBIDDEN for one that is unknown, used or too old. */
-gboolean cm_registration_nonce_take (CmDb *db, const char *nonce, gint64 now, GError **error);
 
 G_END_DECLS

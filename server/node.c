@@ -6,7 +6,11 @@
 #include "crypto/ed25519.h"
 #include "crypto/vault.h"
 #include "schema/cluster.h"
+#include "schema/committer.h"
+#include "schema/ids.h"
 #include "schema/migrate.h"
+#include "server/accounts/accounts.h"
+#include "server/accounts/deactivate.h"
 #include "server/config/config.h"
 #include "server/router/lanes.h"
 #include "server/router/limits.h"
@@ -93,6 +97,46 @@ migrate (CmNode *node, GError **error)
   return cm_migrate (node->pool, error);
 }
 
+static gboolean
+start_ids (CmNode *node, GError **error)
+{
+  node->ids = cm_ids_new (node->pool, error);
+  return node->ids != NULL;
+}
+
+static void
+stop_ids (CmNode *node)
+{
+  g_clear_pointer (&node->ids, cm_ids_free);
+}
+
+static gboolean
+start_committer (CmNode *node, GError **error)
+{
+  node->committer = cm_committer_new (node->pool, error);
+  return node->committer != NULL;
+}
+
+static void
+stop_committer (CmNode *node)
+{
+  g_clear_pointer (&node->committer, cm_committer_free);
+}
+
+/* Before the lanes, on which its work is done, so that it goes after them. */
+static gboolean
+start_accounts (CmNode *node, GError **error)
+{
+  node->accounts = cm_accounts_new (node);
+  return TRUE;
+}
+
+static void
+stop_accounts (CmNode *node)
+{
+  g_clear_pointer (&node->accounts, cm_accounts_free);
+}
+
 /* Threads wait for the database more than they compute, so there are more of them than cores. */
 static gboolean
 start_lanes (CmNode *node, GError **error)
@@ -130,7 +174,7 @@ stop_limits (CmNode *node)
 static gboolean
 start_router (CmNode *node, GError **error)
 {
-  static const CmAuthenticators authenticators = { NULL, NULL };
+  static const CmAuthenticators authenticators = { cm_accounts_authenticate, NULL };
   node->router = cm_router_new (node, &authenticators, cm_route_tables, cm_n_route_tables);
   return TRUE;
 }
@@ -154,6 +198,13 @@ static void
 stop_http (CmNode *node)
 {
   g_clear_pointer (&node->http, cm_http_server_free);
+}
+
+static gboolean
+take_up_deactivations (CmNode *node, GError **error)
+{
+  cm_accounts_finish_deactivations (node);
+  return TRUE;
 }
 
 /* Last: whoever can connect finds the node ready. */
@@ -185,10 +236,14 @@ static const Step steps[] = {
   { "private database", CM_NODE_TOOL, start_cluster, stop_cluster },
   { "database", CM_NODE_TOOL, start_pool, stop_pool },
   { "migrations", CM_NODE_TOOL, migrate, NULL },
+  { "ids", CM_NODE_TOOL, start_ids, stop_ids },
+  { "committer", CM_NODE_SERVE, start_committer, stop_committer },
+  { "accounts", CM_NODE_TOOL, start_accounts, stop_accounts },
   { "lanes", CM_NODE_SERVE, start_lanes, stop_lanes },
   { "limits", CM_NODE_SERVE, start_limits, stop_limits },
   { "router", CM_NODE_SERVE, start_router, stop_router },
   { "edge", CM_NODE_SERVE, start_http, stop_http },
+  { "deactivations", CM_NODE_SERVE, take_up_deactivations, NULL },
   { "listeners", CM_NODE_SERVE, open_listeners, close_listeners },
 };
 

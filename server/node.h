@@ -29,7 +29,6 @@ typedef struct _CmSyncHub CmSyncHub;
 typedef struct _CmMediaStore CmMediaStore;
 typedef struct _CmEphemeral CmEphemeral;
 typedef struct _CmParticipant CmParticipant;
-typedef struct _CmUia CmUia;
 
 typedef struct _CmNode CmNode;
 /* How much of a node is started: what a command needs that works beside a running node, or all of
@@ -59,7 +58,6 @@ struct _CmNode {
   CmIntake *intake;
   CmDestinations *destinations;
   CmAccounts *accounts;
-  CmUia *uia;
   CmSyncHub *sync;
   CmEphemeral *ephemeral; /* typing and presence: memory only */
   CmMediaStore *media;

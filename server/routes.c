@@ -1,8 +1,11 @@
 #include "server/routes.h"
 
 const CmRoute *const cm_route_tables[] = {
-  cm_routes_key_backup,
+  cm_routes_account,
+  cm_routes_admin_register,
+  cm_routes_login,
   cm_routes_meta,
+  cm_routes_register,
 };
 
 const gsize cm_n_route_tables = G_N_ELEMENTS (cm_route_tables);

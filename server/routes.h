@@ -5,8 +5,11 @@
 
 G_BEGIN_DECLS
 
-extern const CmRoute cm_routes_key_backup[];
+extern const CmRoute cm_routes_account[];
+extern const CmRoute cm_routes_admin_register[];
+extern const CmRoute cm_routes_login[];
 extern const CmRoute cm_routes_meta[];
+extern const CmRoute cm_routes_register[];
 
 extern const CmRoute *const cm_route_tables[];
 extern const gsize cm_n_route_tables;

@@ -47,11 +47,12 @@ CREATE TABLE access_token (
     user_id     text COLLATE "C" NOT NULL,
     device_id   text COLLATE "C" NOT NULL,
     refresh     bigint,                              -- the refresh token it came with
-    used        boolean NOT NULL DEFAULT false,
+    used        boolean NOT NULL DEFAULT false,      -- the first use ends the refresh token before that
     expires_ts  bigint,                              -- NULL: never
     created_ts  bigint NOT NULL
 );
 CREATE INDEX access_token_device ON access_token (user_id, device_id);
+CREATE INDEX access_token_refresh ON access_token (refresh) WHERE refresh IS NOT NULL;
 
 CREATE TABLE refresh_token (
     id         bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
@@ -62,18 +63,7 @@ CREATE TABLE refresh_token (
     created_ts bigint NOT NULL
 );
 CREATE INDEX refresh_token_device ON refresh_token (user_id, device_id);
-
--- User-interactive authentication: what was asked, bound to the operation and its body by a hash; never a password.
-CREATE TABLE uia_session (
-    id         text COLLATE "C" PRIMARY KEY,
-    operation  text NOT NULL,
-    body_hash  text NOT NULL,
-    user_id    text COLLATE "C",
-    body       bytea,                                -- without secrets
-    completed  text[] NOT NULL DEFAULT '{}',
-    created_ts bigint NOT NULL,
-    used       boolean NOT NULL DEFAULT false
-);
+CREATE INDEX refresh_token_next ON refresh_token (next) WHERE next IS NOT NULL;
 
 CREATE TABLE registration_nonce (
     nonce      text COLLATE "C" PRIMARY KEY,
@@ -88,6 +78,14 @@ CREATE TABLE filter (
 );
 
 CREATE TABLE openid_token (
+    hash       text COLLATE "C" PRIMARY KEY,
+    user_id    text COLLATE "C" NOT NULL,
+    expires_ts bigint NOT NULL
+);
+CREATE INDEX openid_token_expires ON openid_token (expires_ts);
+
+-- Single-use tokens with which a signed-in device signs in another one (m.login.token).
+CREATE TABLE login_token (
     hash       text COLLATE "C" PRIMARY KEY,
     user_id    text COLLATE "C" NOT NULL,
     expires_ts bigint NOT NULL

@@ -24,6 +24,12 @@ CmRequester *cm_accounts_authenticate (CmNode *node, CmCall *call, const char *t
  * server, in its normal form; NULL with CM_ERROR_INVALID_USERNAME for what no account can be
  * called. */
 char *cm_accounts_user_id (CmNode *node, const char *name, GError **error);
+/* The same for an account to be made: @localpart only, and not those that are kept for application
+ * services (CM_ERROR_EXCLUSIVE). */
+char *cm_accounts_new_user_id (CmNode *node, const char *localpart, GError **error);
+/* CM_ERROR_USER_IN_USE when there is or was an account of that name, or the directory has somebody
+ * who will want it. Blocking. */
+gboolean cm_accounts_check_free (CmNode *node, const char *user_id, GError **error);
 
 typedef struct {
   const char *user_id; /* as cm_accounts_user_id gives it */
@@ -37,6 +43,10 @@ typedef struct {
 
 /* Makes an account. CM_ERROR_USER_IN_USE when the name is taken. */
 gboolean cm_accounts_create (CmNode *node, const CmNewAccount *account, GError **error);
+
+/* Sets the password of a local account; @logout: all devices but @keep are signed out. */
+gboolean cm_accounts_change_password (CmNode *node, const char *user_id, const char *hash,
+                                      gboolean logout, const char *keep, GError **error);
 
 /* Whether a user of this server has an account that is not deactivated; FALSE in @exists for users
  * of other servers. */

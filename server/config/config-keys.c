@@ -72,6 +72,10 @@ const CmConfigKey cm_config_keys[] = {
 
   { "accounts", "password_cost", CM_CONFIG_CHOICE, "interactive", NODE (accounts.password_cost),
     "interactive, or minimum (for test suites only).", .choices = password_costs },
+  { "accounts", "access_token_lifetime", CM_CONFIG_NUMBER, "3600",
+    NODE (accounts.access_token_lifetime),
+    "Seconds after which clients that can refresh their access token must do so.", .min = 1,
+    .max = 31536000 },
 
   { "federation", "enabled", CM_CONFIG_FLAG, "true", NODE (federation.enabled),
     "Whether to talk to other servers at all." },

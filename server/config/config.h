@@ -37,6 +37,7 @@ struct _CmConfig {
   } registration;
   struct {
     CmPasswordCost password_cost;
+    gint64 access_token_lifetime; /* seconds */
   } accounts;
   struct {
     gboolean enabled;

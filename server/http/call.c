@@ -239,6 +239,12 @@ cm_call_json (const CmCall *call)
   return call->doc != NULL ? cm_json_doc_root (call->doc) : NULL;
 }
 
+const CmRoute *
+cm_call_route (const CmCall *call)
+{
+  return call->route;
+}
+
 const CmRequester *
 cm_call_requester (const CmCall *call)
 {

@@ -86,12 +86,29 @@ error_is_public (const GError *error)
   return error->code != CM_ERROR_UNKNOWN && g_utf8_validate (error->message, -1, NULL);
 }
 
+/* The client keeps its keys and signs in again (client-server, "Soft logout" and "Account
+ * locking"). */
+static CmReply *
+reply_soft_logout (CmError code, const char *message)
+{
+  g_autoptr (CmJsonWriter) writer = cm_json_writer_new ();
+
+  cm_json_open_object (writer, NULL);
+  cm_json_put_text (writer, "errcode", cm_error_errcode (code));
+  cm_json_put_text (writer, "error", message);
+  cm_json_put_boolean (writer, "soft_logout", TRUE);
+  cm_json_close (writer);
+  return cm_reply_json_status (cm_error_status (code), writer);
+}
+
 CmReply *
 cm_reply_error (const GError *error)
 {
   CmError code = error->domain == CM_ERROR ? (CmError) error->code : CM_ERROR_UNKNOWN;
   unsigned status = cm_error_status (code);
 
+  if (error_is_public (error) && (code == CM_ERROR_SOFT_LOGOUT || code == CM_ERROR_USER_LOCKED))
+    return reply_soft_logout (code, error->message);
   if (error_is_public (error))
     return cm_reply_error_status (status, cm_error_errcode (code), error->message);
 

@@ -66,6 +66,9 @@ typedef struct {
                      unauthenticated, 16 MiB federation) */
 } CmRoute;
 
+/* The row that @call was matched with. */
+const CmRoute *cm_call_route (const CmCall *call);
+
 /* A table ends with a row of NULLs. */
 #define CM_ROUTES_END                                                                              \
   {                                                                                                \

@@ -1,0 +1,148 @@
+/* Making accounts: for oneself, and for a guest. */
+#include "crypto/hash.h"
+#include "crypto/password.h"
+#include "server/accounts/accounts.h"
+#include "server/accounts/uia.h"
+#include "server/api/body.h"
+#include "server/api/session.h"
+#include "server/config/config.h"
+#include "server/routes.h"
+
+#include <string.h>
+
+#define RANDOM_CHARS 16
+
+static CmReply *
+fail (GError **error, CmError code, const char *message)
+{
+  g_set_error_literal (error, CM_ERROR, code, message);
+  return NULL;
+}
+
+/* (transfer full) a name that nobody has asked for. */
+static char *
+random_user_id (const CmNode *node, const char *prefix)
+{
+  g_autofree char *random = cm_random_token (RANDOM_CHARS);
+  g_autofree char *lower = g_ascii_strdown (random, -1);
+  return g_strdup_printf ("@%s%s:%s", prefix, lower, node->server_name);
+}
+
+/* "All parameters in the request body with the exception of initial_device_display_name MUST BE
+ * ignored." */
+static CmReply *
+register_guest (CmCall *call, GError **error)
+{
+  CmNode *node = cm_call_node (call);
+  if (!node->config->registration.guests)
+    return fail (error, CM_ERROR_FORBIDDEN, "This server takes no guests");
+  g_autofree char *user_id = random_user_id (node, "guest-");
+  const CmNewAccount guest = { .user_id = user_id, .origin = CM_ORIGIN_GUEST };
+  CmSignIn sign_in = { .user_id = user_id };
+  if (!cm_body_text (cm_call_json (call), "initial_device_display_name", 512, &sign_in.display_name,
+                     error) ||
+      !cm_accounts_create (node, &guest, error))
+    return NULL;
+  g_autoptr (CmTokens) tokens = cm_tokens_issue (node, &sign_in, error);
+  return tokens ? cm_session_reply (node, tokens) : NULL;
+}
+
+/* (transfer full) the id that "username" asks for, if it is free; a random one without it. */
+static char *
+wanted_user_id (CmNode *node, const CmJson *body, GError **error)
+{
+  const CmJson *username = cm_json_get (body, "username");
+  if (cm_json_type (username) == CM_JSON_ABSENT || cm_json_type (username) == CM_JSON_NULL)
+    return random_user_id (node, "u");
+  if (cm_json_type (username) != CM_JSON_STRING)
+    return (char *) fail (error, CM_ERROR_BAD_JSON, "username must be a text");
+  const char *name = cm_json_text (username);
+  g_autofree char *user_id = cm_accounts_new_user_id (node, name ? name : "", error);
+  return user_id && cm_accounts_check_free (node, user_id, error) ? g_steal_pointer (&user_id)
+                                                                  : NULL;
+}
+
+static CmReply *
+create (CmNode *node, const char *password, CmSignIn *sign_in, gboolean inhibit_login,
+        GError **error)
+{
+  g_autofree char *hash = cm_password_hash (password, node->config->accounts.password_cost, error);
+  if (!hash)
+    return NULL;
+  const CmNewAccount account = { .user_id = sign_in->user_id,
+                                 .origin = CM_ORIGIN_LOCAL,
+                                 .password_hash = hash };
+  if (!cm_accounts_create (node, &account, error))
+    return NULL;
+  if (inhibit_login)
+    return cm_session_reply_without (node, sign_in->user_id);
+  g_autoptr (CmTokens) tokens = cm_tokens_issue (node, sign_in, error);
+  return tokens ? cm_session_reply (node, tokens) : NULL;
+}
+
+static CmReply *
+register_user (CmCall *call, GError **error)
+{
+  CmNode *node = cm_call_node (call);
+  const CmJson *body = cm_call_json (call);
+  g_autoptr (CmReply) challenge = NULL;
+  CmSignIn sign_in = { 0 };
+  gboolean inhibit_login;
+  const char *password;
+
+  if (!node->config->registration.open)
+    return fail (error, CM_ERROR_FORBIDDEN, "Registration is not open");
+  if (!cm_body_text (body, "password", CM_PASSWORD_MAX_BYTES, &password, error) ||
+      !cm_body_boolean (body, "inhibit_login", FALSE, &inhibit_login, error) ||
+      !cm_session_params (body, &sign_in, error))
+    return NULL;
+  g_autofree char *user_id = wanted_user_id (node, body, error);
+  if (!user_id)
+    return NULL;
+  if (!cm_uia_check (call, CM_UIA_ANYBODY, &challenge, error))
+    return g_steal_pointer (&challenge);
+  if (!password)
+    return fail (error, CM_ERROR_MISSING_PARAM, "password is missing");
+  sign_in.user_id = user_id;
+  return create (node, password, &sign_in, inhibit_login, error);
+}
+
+/* POST /_matrix/client/v3/register */
+static CmReply *
+register_account (CmCall *call, GError **error)
+{
+  const char *kind = cm_call_query (call, "kind");
+  if (!kind || strcmp (kind, "user") == 0)
+    return register_user (call, error);
+  if (strcmp (kind, "guest") == 0)
+    return register_guest (call, error);
+  return fail (error, CM_ERROR_INVALID_PARAM, "kind must be user or guest");
+}
+
+/* GET /_matrix/client/v3/register/available */
+static CmReply *
+available (CmCall *call, GError **error)
+{
+  CmNode *node = cm_call_node (call);
+  const char *username = cm_call_query (call, "username");
+  if (!node->config->registration.open)
+    return fail (error, CM_ERROR_FORBIDDEN, "Registration is not open");
+  if (!username)
+    return fail (error, CM_ERROR_MISSING_PARAM, "username is missing");
+  g_autofree char *user_id = cm_accounts_new_user_id (node, username, error);
+  if (!user_id || !cm_accounts_check_free (node, user_id, error))
+    return NULL;
+  g_autoptr (CmJsonWriter) writer = cm_json_writer_new ();
+  cm_json_open_object (writer, NULL);
+  cm_json_put_boolean (writer, "available", TRUE);
+  cm_json_close (writer);
+  return cm_reply_json (writer);
+}
+
+const CmRoute cm_routes_register[] = {
+  { "POST", "/_matrix/client/v3/register", CM_AUTH_NONE, CM_LIMIT_REGISTER, CM_LANE_BLOCKING,
+    CM_BODY_JSON, register_account },
+  { "GET", "/_matrix/client/v3/register/available", CM_AUTH_NONE, CM_LIMIT_REGISTER,
+    CM_LANE_BLOCKING, CM_BODY_NONE, available },
+  CM_ROUTES_END,
+};
