@@ -20,7 +20,8 @@ typedef void (*CmCommitted) (const CmWrite *write, gint64 position, const GError
  * CmCommitted. */
 typedef void (*CmCommitListener) (const CmWrite *write, gint64 position, gpointer data);
 
-/* @pool gives the connection; the stream starts where table stream says. */
+/* Takes one connection of its own beside @pool, so that whoever holds one of the pool's may wait
+ * for a commit. The stream starts where table stream says. */
 CmCommitter *cm_committer_new (CmPool *pool, GError **error);
 /* Finishes what is queued, then ends. */
 void cm_committer_free (CmCommitter *committer);

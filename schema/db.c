@@ -29,6 +29,7 @@ static const char session_setup[] = "SET client_encoding = 'UTF8';"
                                     "SET synchronous_commit = on;"
                                     "SET default_transaction_isolation = 'read committed';"
                                     "SET statement_timeout = '60s';"
+                                    "SET lock_timeout = '15s';"
                                     "SET idle_in_transaction_session_timeout = '60s';"
                                     "SET bytea_output = 'hex';"
                                     "SET client_min_messages = warning";
@@ -37,6 +38,13 @@ static void
 on_notice (void *data, const PGresult *result)
 {
   g_debug ("PostgreSQL: %s", PQresultErrorField (result, PG_DIAG_MESSAGE_PRIMARY));
+}
+
+/* libpq's messages go on with guesses on further lines. */
+static void
+warn (const char *what, const char *message)
+{
+  g_warning ("%s: %.*s", what, (int) strcspn (message, "\n"), message);
 }
 
 static void
@@ -105,7 +113,7 @@ note_failure (CmDb *db, const PGresult *result, const CmSql *sql)
     return;
   const char *sqlstate = PQresultErrorField (result, PG_DIAG_SQLSTATE);
   if (sqlstate == NULL) { /* libpq's own: the connection broke */
-    g_warning ("Connection to PostgreSQL lost: %s", PQresultErrorMessage (result));
+    warn ("Connection to PostgreSQL lost", PQresultErrorMessage (result));
     db->failure = CM_ERROR_UNAVAILABLE;
     return;
   }
@@ -134,7 +142,7 @@ cm_db_open (const char *dsn, CmPool *pool, GError **error)
   PGconn *conn = PQconnectdbParams (keywords, values, 1);
   PQsetNoticeReceiver (conn, on_notice, NULL);
   if (PQstatus (conn) != CONNECTION_OK || !setup_session (conn)) {
-    g_warning ("Cannot connect to PostgreSQL: %s", PQerrorMessage (conn));
+    warn ("Cannot connect to PostgreSQL", PQerrorMessage (conn));
     PQfinish (conn);
     set_unavailable (error);
     return NULL;

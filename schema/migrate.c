@@ -10,6 +10,7 @@
 /* Several nodes may start at once: each step stands under the same lock, and looks again at what is
  * there. */
 static const char prologue[] = "SET LOCAL statement_timeout = 0;"
+                               "SET LOCAL lock_timeout = 0;"
                                "SELECT pg_advisory_xact_lock (4847391284);"
                                "CREATE TABLE IF NOT EXISTS schema_migration ("
                                " number integer PRIMARY KEY,"

@@ -70,17 +70,21 @@ connect_and_read (CmStream *stream, GError **error)
   return FALSE;
 }
 
-gboolean
-cm_stream_open (CmStream *stream, CmPool *pool, GError **error)
-{
-  *stream = (CmStream){ .pool = pool };
-  return connect_and_read (stream, error);
-}
-
 void
 cm_stream_close (CmStream *stream)
 {
   disconnect (stream);
+  g_clear_pointer (&stream->pool, cm_pool_free);
+}
+
+gboolean
+cm_stream_open (CmStream *stream, CmPool *pool, GError **error)
+{
+  *stream = (CmStream){ .pool = cm_pool_new (cm_pool_dsn (pool), 1, error) };
+  if (stream->pool != NULL && connect_and_read (stream, error))
+    return TRUE;
+  cm_stream_close (stream);
+  return FALSE;
 }
 
 static gint64

@@ -10,7 +10,7 @@
 G_BEGIN_DECLS
 
 typedef struct {
-  CmPool *pool;
+  CmPool *pool;    /* of this one connection */
   CmDb *db;        /* NULL while the connection is lost */
   gint64 position; /* the last that was allotted and committed */
   gint64 batch;    /* the name in the row */

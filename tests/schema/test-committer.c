@@ -463,6 +463,25 @@ test_terminated_backend (Fixture *fixture, gconstpointer data)
   check_writer (&writer);
 }
 
+/* The committer's connection is not of the pool, not even after the first was lost. */
+static void
+test_no_wait_for_pool (Fixture *fixture, gconstpointer data)
+{
+  static const CmSql terminate = {
+    "terminate", "SELECT pg_terminate_backend (pid) FROM pg_stat_activity"
+                 " WHERE datname = current_database () AND pid <> pg_backend_pid ()"
+  };
+  g_autoptr (GError) error = NULL;
+  CmDb *lent[12];
+  for (gsize i = 0; i < G_N_ELEMENTS (lent); i++)
+    g_assert_nonnull (lent[i] = cm_pool_get (fixture->pool, &error));
+  g_assert_true (cm_db_run (lent[0], &terminate, CM_NO_ARGS, NULL, &error));
+  g_assert_cmpint (cm_committer_commit (fixture->committer, write_item (1), &error), ==, 1);
+  g_assert_no_error (error);
+  for (gsize i = 0; i < G_N_ELEMENTS (lent); i++)
+    cm_db_release (lent[i]);
+}
+
 /* With the database away for good a write fails in time, and later ones find their way. */
 static void
 test_gives_up (Fixture *fixture, gconstpointer data)
@@ -530,6 +549,7 @@ static const struct {
   { "/committer/free-finishes", test_free_finishes, NULL },
   { "/committer/two-committers", test_two_committers, NULL },
   { "/committer/terminated-backend", test_terminated_backend, NULL },
+  { "/committer/no-wait-for-pool", test_no_wait_for_pool, NULL },
   { "/committer/gives-up", test_gives_up, NULL },
   { "/committer/restart", test_restart, GINT_TO_POINTER (SIGINT) },
   { "/committer/crash", test_restart, GINT_TO_POINTER (SIGKILL) },
