@@ -1,5 +1,6 @@
-/* An event: its exact bytes, its nodes, its id, and (once it has a place in this node's store) its numbers. Immutable and
- * reference-counted; a redaction puts a new CmEvent in the store's cache rather than change this one. */
+/* An event: its exact bytes, its nodes, its id, and (once it has a place in this node's store) its
+ * numbers. Immutable and reference-counted; a redaction puts a new CmEvent in the store's cache
+ * rather than change this one. */
 #pragma once
 
 #include "crypto/ed25519.h"
@@ -26,21 +27,21 @@ struct _CmEvent {
   gatomicrefcount refs;
   const CmRoomVersion *version;
   CmJsonDoc *doc;
-  const CmJson *json;    /* doc's root; the pruned form when CM_EVENT_REDACTED */
-  GBytes *bytes;         /* canonical bytes of json */
+  const CmJson *json; /* doc's root; the pruned form when CM_EVENT_REDACTED */
+  GBytes *bytes;      /* canonical bytes of json */
   char *event_id;
-  char *room_id;         /* of a version 12 create: made from its hash */
-  const char *type;      /* these point into doc */
+  char *room_id;    /* of a version 12 create: made from its hash */
+  const char *type; /* these point into doc */
   const char *sender;
   const char *state_key; /* NULL: not a state event */
-  const char *redacts;   /* of an m.room.redaction, from the right place for the version; else NULL */
+  const char *redacts; /* of an m.room.redaction, from the right place for the version; else NULL */
   const CmJson *content;
   gint64 depth;
   gint64 origin_server_ts;
 
   /* The place in this node's store; 0 for an event that was never stored. */
-  gint64 number;         /* greater than those of its auth events: state resolution relies on it */
-  gint64 position;       /* 0 while it is not committed, or none (outlier, rejected) */
+  gint64 number;   /* greater than those of its auth events: state resolution relies on it */
+  gint64 position; /* 0 while it is not committed, or none (outlier, rejected) */
   gint64 state_before;
   gint64 state_after;
   guint32 type_sym;
@@ -48,22 +49,25 @@ struct _CmEvent {
   guint32 sender_sym;
   guint32 room_sym;
   CmEventFlags flags;
-  GArray *auth;          /* of gint64: numbers of the auth events */
-  GArray *prev;          /* of gint64: numbers of the known prev events */
+  GArray *auth;           /* of gint64: numbers of the auth events */
+  GArray *prev;           /* of gint64: numbers of the known prev events */
   char *redacted_because; /* event id of the redaction, or NULL */
 };
 
 /**
- * cm_event_parse: an event as it came from anywhere: @json is copied in canonical form, without its "unsigned", which proves nothing
- * and must not be passed on (take invite_room_state and its like from @json itself).
+ * cm_event_parse: an event as it came from anywhere: @json is copied in canonical form, without its
+ * "unsigned", which proves nothing and must not be passed on (take invite_room_state and its like
+ * from @json itself).
  *
- * Checks format only ("Checks performed on receipt of a PDU", 1, and the size limits of client-server "Size limits"): canonical JSON, fields,
- * types, id grammar, 65,536 bytes, 255 bytes a field, counts of prev and auth events. Works out event id and room id.
- * Errors: CM_ERROR_BAD_JSON, CM_ERROR_TOO_LARGE.
+ * Checks format only ("Checks performed on receipt of a PDU", 1, and the size limits of
+ * client-server "Size limits"): canonical JSON, fields, types, id grammar, 65,536 bytes, 255 bytes
+ * a field, counts of prev and auth events. Works out event id and room id. Errors:
+ * CM_ERROR_BAD_JSON, CM_ERROR_TOO_LARGE.
  */
 CmEvent *cm_event_parse (const CmRoomVersion *version, const CmJson *json, GError **error);
 /* From stored bytes: no checks but that it is JSON. @event_id as stored. */
-CmEvent *cm_event_load (const CmRoomVersion *version, GBytes *bytes, const char *event_id, GError **error);
+CmEvent *
+cm_event_load (const CmRoomVersion *version, GBytes *bytes, const char *event_id, GError **error);
 
 CmEvent *cm_event_ref (CmEvent *event);
 void cm_event_unref (CmEvent *event);
@@ -77,24 +81,35 @@ const char *cm_event_membership (const CmEvent *event);
  * cm_event_build: hashes and signs a new event.
  * @object: all members but hashes and signatures.
  */
-CmEvent *cm_event_build (const CmRoomVersion *version, const CmJson *object, const char *server_name,
-                         const CmSigningKey *key, GError **error);
-/* Adds this server's signature to an event of another's (invites, joins): a new CmEvent of the same id. */
-CmEvent *cm_event_countersign (const CmEvent *event, const char *server_name, const CmSigningKey *key, GError **error);
+CmEvent *cm_event_build (const CmRoomVersion *version, const CmJson *object,
+                         const char *server_name, const CmSigningKey *key, GError **error);
+/* Adds this server's signature to an event of another's (invites, joins): a new CmEvent of the same
+ * id. */
+CmEvent *cm_event_countersign (const CmEvent *event, const char *server_name,
+                               const CmSigningKey *key, GError **error);
 
-/* The pruned form of @event (room version's redaction algorithm), same id and numbers, flagged; @because the redaction's id (nullable). */
+/* The pruned form of @event (room version's redaction algorithm), same id and numbers, flagged;
+ * @because the redaction's id (nullable). */
 CmEvent *cm_event_redact (const CmEvent *event, const char *because, GError **error);
 
 /* server-server "Checks performed on receipt of a PDU", 3: TRUE when the content hash agrees. */
 gboolean cm_event_hash_matches (const CmEvent *event);
-/* The canonical bytes that signatures of events cover: of the pruned event, without signatures and unsigned. */
+/* The canonical bytes that signatures of events cover: of the pruned event, without signatures and
+ * unsigned. */
 GBytes *cm_event_signed_payload (const CmEvent *event);
 
-/* How an event is shown. CM_FORMAT_CLIENT has event_id, no hashes, signatures, auth_events, prev_events and depth. */
-typedef enum { CM_FORMAT_CLIENT, CM_FORMAT_CLIENT_NO_ROOM_ID, CM_FORMAT_FEDERATION, CM_FORMAT_STRIPPED } CmEventFormat;
-/* Writes @event as the value of @key. @unsigned_members: (nullable) an object that goes in as "unsigned" (age, transaction_id,
- * redacted_because, prev_content, membership, m.relations...). Client formats hold only the members that the client-server API knows. */
-void cm_event_write (CmJsonWriter *writer, const char *key, const CmEvent *event, CmEventFormat format,
-                     const CmJson *unsigned_members);
+/* How an event is shown. CM_FORMAT_CLIENT has event_id, no hashes, signatures, auth_events,
+ * prev_events and depth. */
+typedef enum {
+  CM_FORMAT_CLIENT,
+  CM_FORMAT_CLIENT_NO_ROOM_ID,
+  CM_FORMAT_FEDERATION,
+  CM_FORMAT_STRIPPED
+} CmEventFormat;
+/* Writes @event as the value of @key. @unsigned_members: (nullable) an object that goes in as
+ * "unsigned" (age, transaction_id, redacted_because, prev_content, membership, m.relations...).
+ * Client formats hold only the members that the client-server API knows. */
+void cm_event_write (CmJsonWriter *writer, const char *key, const CmEvent *event,
+                     CmEventFormat format, const CmJson *unsigned_members);
 
 G_END_DECLS

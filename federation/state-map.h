@@ -1,4 +1,5 @@
-/* A room's state at some point: (type, state key) -> event number, all integers, sorted and packed; immutable, reference-counted. */
+/* A room's state at some point: (type, state key) -> event number, all integers, sorted and packed;
+ * immutable, reference-counted. */
 #pragma once
 
 #include <glib.h>
@@ -28,8 +29,10 @@ gint64 cm_state_map_get (const CmStateMap *map, guint32 type, guint32 state_key)
 const CmStateEntry *cm_state_map_of_type (const CmStateMap *map, guint32 type, gsize *count);
 /* @map with @changes (transfer full, of CmStateEntry, in any order); event 0 takes a key away. */
 CmStateMap *cm_state_map_update (const CmStateMap *map, GArray *changes);
-CmStateMap *cm_state_map_with (const CmStateMap *map, guint32 type, guint32 state_key, gint64 event);
-/* Entries of @to that differ from @from (array of CmStateEntry); @removed (nullable) is set when @from has keys that @to lacks. */
+CmStateMap *
+cm_state_map_with (const CmStateMap *map, guint32 type, guint32 state_key, gint64 event);
+/* Entries of @to that differ from @from (array of CmStateEntry); @removed (nullable) is set when
+ * @from has keys that @to lacks. */
 GArray *cm_state_map_diff (const CmStateMap *from, const CmStateMap *to, gboolean *removed);
 gboolean cm_state_map_equal (const CmStateMap *a, const CmStateMap *b);
 /* The packed form of table state: 16 bytes an entry, little-endian. */
