@@ -122,7 +122,7 @@ call (CmFedClient *client, const char *server, const CmFedRequest *request, GErr
   g_autoptr (GError) failure = NULL;
   CmOutboundAnswer *answer;
 
-  if (cm_backoff_until (client->backoff, server) != 0) {
+  if (!request->ignore_backoff && cm_backoff_until (client->backoff, server) != 0) {
     g_set_error (error, CM_ERROR, CM_ERROR_BAD_GATEWAY, "The server could not be reached lately");
     return NULL;
   }

@@ -21,6 +21,7 @@ typedef struct {
   gsize max_bytes;         /* 0: 1 MiB */
   guint timeout_ms;        /* 0: 30 s */
   gboolean unsigned_request; /* key requests carry no signature */
+  gboolean ignore_backoff;   /* ask although it failed lately */
 } CmFedRequest;
 
 /**

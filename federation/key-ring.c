@@ -1,0 +1,202 @@
+#include "federation/key-ring.h"
+
+#include "federation/key-fetch.h"
+
+#define MAX_SIGNATURES_TRIED 4
+
+struct _CmKeyRing {
+  char *server_name;
+  CmSigningKey *own;
+  GPtrArray *old; /* this server's expired keys, of CmServerKey */
+  CmKeyStore *store;
+  CmKeyFetch *fetch;
+};
+
+static gint64
+now_ms (void)
+{
+  return g_get_real_time () / 1000;
+}
+
+static char *
+find_own (CmKeyRing *ring, const char *key_id, gint64 when_ms)
+{
+  if (g_strcmp0 (key_id, cm_signing_key_id (ring->own)) == 0)
+    return g_strdup (cm_signing_key_public (ring->own));
+  for (guint i = 0; i < ring->old->len; i++) {
+    const CmServerKey *key = ring->old->pdata[i];
+
+    if (g_strcmp0 (key->key_id, key_id) == 0 && cm_server_key_is_good (key, when_ms, now_ms ()))
+      return g_strdup (key->public_key);
+  }
+  return NULL;
+}
+
+static char *
+find_or_fetch (CmKeyRing *ring, const char *server, const char *key_id, gint64 when_ms,
+               GError **error)
+{
+  const char *const servers[] = { server, NULL };
+  g_autoptr (GHashTable) wanted = NULL;
+  char *key = cm_key_store_find (ring->store, server, key_id, when_ms);
+
+  if (key != NULL)
+    return key;
+  if (!cm_key_store_load (ring->store, servers, error))
+    return NULL;
+  key = cm_key_store_find (ring->store, server, key_id, when_ms);
+  if (key != NULL)
+    return key;
+  wanted = cm_wanted_keys_new ();
+  cm_wanted_keys_add (wanted, server, key_id);
+  cm_key_fetch_run (ring->fetch, wanted, when_ms);
+  key = cm_key_store_find (ring->store, server, key_id, when_ms);
+  if (key == NULL)
+    g_set_error (error, CM_ERROR, CM_ERROR_UNAUTHORIZED, "Key %s of %s is not to be had", key_id,
+                 server);
+  return key;
+}
+
+char *
+cm_key_ring_get (CmKeyRing *ring, const char *server, const char *key_id, gint64 when_ms,
+                 GError **error)
+{
+  char *key;
+
+  if (g_strcmp0 (server, ring->server_name) != 0)
+    return find_or_fetch (ring, server, key_id, when_ms, error);
+  key = find_own (ring, key_id, when_ms);
+  if (key == NULL)
+    g_set_error (error, CM_ERROR, CM_ERROR_UNAUTHORIZED, "This server has no key %s", key_id);
+  return key;
+}
+
+void
+cm_key_ring_prefetch (CmKeyRing *ring, const char *const *servers, const char *const *key_ids,
+                      gsize count)
+{
+  g_autoptr (GHashTable) wanted = cm_wanted_keys_new ();
+  g_autoptr (GStrvBuilder) builder = g_strv_builder_new ();
+  g_auto (GStrv) names = NULL;
+
+  for (gsize i = 0; i < count; i++)
+    g_strv_builder_add (builder, servers[i]);
+  names = g_strv_builder_end (builder);
+  if (!cm_key_store_load (ring->store, (const char *const *) names, NULL))
+    return;
+  for (gsize i = 0; i < count; i++)
+    if (!cm_key_store_knows (ring->store, servers[i], key_ids[i]))
+      cm_wanted_keys_add (wanted, servers[i], key_ids[i]);
+  /* When the keys were good is asked for each event. */
+  cm_key_fetch_run (ring->fetch, wanted, 1);
+}
+
+gboolean
+cm_key_ring_verify_json (CmKeyRing *ring, const CmJson *object, const char *server, gint64 when_ms,
+                         GError **error)
+{
+  const CmJson *signatures = cm_json_get_object (cm_json_get_object (object, "signatures"), server);
+  CmJsonIter iter;
+  const char *key_id;
+  guint tried = 0;
+
+  cm_json_iter_init (&iter, signatures);
+  while (tried < MAX_SIGNATURES_TRIED && cm_json_iter_next (&iter, &key_id, NULL)) {
+    g_autofree char *key = NULL;
+
+    if (!g_str_has_prefix (key_id, "ed25519:"))
+      continue;
+    tried++;
+    key = cm_key_ring_get (ring, server, key_id, when_ms, NULL);
+    if (key != NULL && cm_verify_json (object, server, key_id, key, NULL))
+      return TRUE;
+  }
+  g_set_error (error, CM_ERROR, CM_ERROR_UNAUTHORIZED, "There is no valid signature of %s", server);
+  return FALSE;
+}
+
+CmJsonDoc *
+cm_key_ring_own_document (CmKeyRing *ring, GError **error)
+{
+  return cm_key_document_make (ring->server_name, ring->own, ring->old, now_ms (), error);
+}
+
+static GPtrArray *
+sign_all (CmKeyRing *ring, GPtrArray *documents, GError **error)
+{
+  g_autoptr (GPtrArray) list = g_ptr_array_new_with_free_func ((GDestroyNotify) cm_json_doc_unref);
+
+  for (guint i = 0; i < documents->len; i++) {
+    g_autoptr (CmJsonDoc) doc = cm_json_parse_bytes (documents->pdata[i], error);
+    CmJsonDoc *both;
+
+    if (doc == NULL)
+      return NULL;
+    both = cm_sign_json (cm_json_doc_root (doc), ring->server_name, ring->own, error);
+    if (both == NULL)
+      return NULL;
+    g_ptr_array_add (list, both);
+  }
+  return g_steal_pointer (&list);
+}
+
+static GPtrArray *
+own_documents (CmKeyRing *ring, GError **error)
+{
+  g_autoptr (GPtrArray) list = g_ptr_array_new_with_free_func ((GDestroyNotify) cm_json_doc_unref);
+  CmJsonDoc *own = cm_key_ring_own_document (ring, error);
+
+  if (own == NULL)
+    return NULL;
+  g_ptr_array_add (list, own);
+  return g_steal_pointer (&list);
+}
+
+GPtrArray *
+cm_key_ring_documents (CmKeyRing *ring, const char *server, const char *key_id,
+                       gint64 minimum_valid_until_ms, GError **error)
+{
+  g_autoptr (GPtrArray) documents = NULL;
+  gint64 valid_until;
+
+  if (g_strcmp0 (server, ring->server_name) == 0)
+    return own_documents (ring, error);
+  documents = cm_key_store_documents (ring->store, server, key_id, &valid_until, error);
+  if (documents == NULL)
+    return NULL;
+  if (valid_until < minimum_valid_until_ms || documents->len == 0) {
+    cm_key_fetch_document (ring->fetch, server);
+    g_ptr_array_unref (documents);
+    documents = cm_key_store_documents (ring->store, server, key_id, &valid_until, error);
+    if (documents == NULL)
+      return NULL;
+  }
+  return sign_all (ring, documents, error);
+}
+
+CmKeyRing *
+cm_key_ring_new (CmPool *pool, CmFedClient *client, const char *server_name, CmSigningKey *own,
+                 const char *const *trusted_key_servers, GError **error)
+{
+  g_autoptr (CmKeyRing) ring = g_new0 (CmKeyRing, 1);
+
+  ring->server_name = g_strdup (server_name);
+  ring->own = cm_signing_key_ref (own);
+  ring->store = cm_key_store_new (pool);
+  ring->fetch = cm_key_fetch_new (ring->store, client, server_name, trusted_key_servers);
+  ring->old = cm_key_store_set_own (ring->store, server_name, own, error);
+  if (ring->old == NULL)
+    return NULL;
+  return g_steal_pointer (&ring);
+}
+
+void
+cm_key_ring_free (CmKeyRing *ring)
+{
+  g_clear_pointer (&ring->fetch, cm_key_fetch_free);
+  g_clear_pointer (&ring->store, cm_key_store_free);
+  g_clear_pointer (&ring->old, g_ptr_array_unref);
+  cm_signing_key_unref (ring->own);
+  g_free (ring->server_name);
+  g_free (ring);
+}

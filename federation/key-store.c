@@ -1,0 +1,271 @@
+#include "federation/key-store.h"
+
+#include "crypto/json-writer.h"
+
+#define MAX_SERVERS   20000
+#define MAX_DOCUMENTS 8
+
+struct _CmKeyStore {
+  CmPool *pool;
+  GRWLock lock;
+  GHashTable *servers; /* server -> (key id -> CmServerKey); all keys of a server that are in the
+                          database, or none */
+};
+
+static const CmSql select_keys = {
+  "server-key-select", "SELECT server, key_id, public_key, coalesce(expired_ts, valid_until_ts),"
+                       " expired_ts IS NOT NULL FROM server_key WHERE server = ANY ($1)"
+};
+static const CmSql upsert_key = {
+  "server-key-upsert",
+  "INSERT INTO server_key (server, key_id, public_key, valid_until_ts, expired_ts, fetched_ts,"
+  " document) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (server, key_id) DO UPDATE SET"
+  " public_key = excluded.public_key, valid_until_ts = excluded.valid_until_ts,"
+  " expired_ts = excluded.expired_ts, fetched_ts = excluded.fetched_ts,"
+  " document = excluded.document"
+};
+static const CmSql expire_own = { "server-key-expire-own",
+                                  "UPDATE server_key SET expired_ts = $3"
+                                  " WHERE server = $1 AND key_id <> $2 AND expired_ts IS NULL" };
+static const CmSql select_documents = {
+  "server-key-documents", "SELECT document, max(valid_until_ts) FROM server_key WHERE server = $1"
+                          " AND ($2::text IS NULL OR key_id = $2) AND document IS NOT NULL"
+                          " GROUP BY document ORDER BY max(fetched_ts) DESC, 2 DESC LIMIT $3"
+};
+
+static gint64
+now_ms (void)
+{
+  return g_get_real_time () / 1000;
+}
+
+static void
+key_free (gpointer key)
+{
+  cm_server_key_free (key);
+}
+
+static GHashTable *
+keys_of (CmKeyStore *store, const char *server)
+{
+  GHashTable *keys = g_hash_table_lookup (store->servers, server);
+
+  if (keys != NULL)
+    return keys;
+  if (g_hash_table_size (store->servers) >= MAX_SERVERS)
+    g_hash_table_remove_all (store->servers);
+  keys = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, key_free);
+  g_hash_table_insert (store->servers, g_strdup (server), keys);
+  return keys;
+}
+
+static void
+put_key (GHashTable *keys, CmServerKey *key)
+{
+  g_hash_table_replace (keys, key->key_id, key);
+}
+
+static CmServerKey *
+read_key (const CmRows *rows, gsize row)
+{
+  CmServerKey *key = g_new0 (CmServerKey, 1);
+
+  key->key_id = g_strdup (cm_rows_text (rows, row, 1));
+  key->public_key = g_strdup (cm_rows_text (rows, row, 2));
+  key->valid_until = cm_rows_integer (rows, row, 3);
+  key->expired = cm_rows_boolean (rows, row, 4);
+  return key;
+}
+
+CmKeyStore *
+cm_key_store_new (CmPool *pool)
+{
+  CmKeyStore *store = g_new0 (CmKeyStore, 1);
+
+  store->pool = pool;
+  g_rw_lock_init (&store->lock);
+  store->servers =
+      g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify) g_hash_table_unref);
+  return store;
+}
+
+void
+cm_key_store_free (CmKeyStore *store)
+{
+  g_hash_table_unref (store->servers);
+  g_rw_lock_clear (&store->lock);
+  g_free (store);
+}
+
+static const CmServerKey *
+look_up (CmKeyStore *store, const char *server, const char *key_id)
+{
+  GHashTable *keys = g_hash_table_lookup (store->servers, server);
+
+  return keys != NULL ? g_hash_table_lookup (keys, key_id) : NULL;
+}
+
+char *
+cm_key_store_find (CmKeyStore *store, const char *server, const char *key_id, gint64 when_ms)
+{
+  g_autoptr (GRWLockReaderLocker) locker = g_rw_lock_reader_locker_new (&store->lock);
+  const CmServerKey *key = look_up (store, server, key_id);
+
+  if (key == NULL || !cm_server_key_is_good (key, when_ms, now_ms ()))
+    return NULL;
+  return g_strdup (key->public_key);
+}
+
+gboolean
+cm_key_store_knows (CmKeyStore *store, const char *server, const char *key_id)
+{
+  g_autoptr (GRWLockReaderLocker) locker = g_rw_lock_reader_locker_new (&store->lock);
+
+  return look_up (store, server, key_id) != NULL;
+}
+
+gboolean
+cm_key_store_has_good (CmKeyStore *store, const char *server)
+{
+  g_autoptr (GRWLockReaderLocker) locker = g_rw_lock_reader_locker_new (&store->lock);
+  GHashTable *keys = g_hash_table_lookup (store->servers, server);
+  GHashTableIter iter;
+  gpointer key;
+
+  if (keys == NULL)
+    return FALSE;
+  g_hash_table_iter_init (&iter, keys);
+  while (g_hash_table_iter_next (&iter, NULL, &key))
+    if (cm_server_key_is_good (key, 0, now_ms ()))
+      return TRUE;
+  return FALSE;
+}
+
+static GStrv
+not_in_memory (CmKeyStore *store, const char *const *servers)
+{
+  g_autoptr (GRWLockReaderLocker) locker = g_rw_lock_reader_locker_new (&store->lock);
+  g_autoptr (GStrvBuilder) missing = g_strv_builder_new ();
+
+  for (gsize i = 0; servers[i] != NULL; i++)
+    if (!g_hash_table_contains (store->servers, servers[i]))
+      g_strv_builder_add (missing, servers[i]);
+  return g_strv_builder_end (missing);
+}
+
+gboolean
+cm_key_store_load (CmKeyStore *store, const char *const *servers, GError **error)
+{
+  g_auto (GStrv) missing = not_in_memory (store, servers);
+  g_autoptr (CmDb) db = NULL;
+  g_autoptr (CmRows) rows = NULL;
+  g_autoptr (GRWLockWriterLocker) locker = NULL;
+
+  if (missing[0] == NULL)
+    return TRUE;
+  db = cm_pool_get (store->pool, error);
+  if (db == NULL)
+    return FALSE;
+  rows = cm_db_query (db, &select_keys, CM_ARGS (CM_TEXTS ((const char *const *) missing)), error);
+  if (rows == NULL)
+    return FALSE;
+  locker = g_rw_lock_writer_locker_new (&store->lock);
+  for (gsize i = 0; i < cm_rows_count (rows); i++) {
+    GHashTable *keys = keys_of (store, cm_rows_text (rows, i, 0));
+
+    /* What was fetched meanwhile is newer. */
+    if (!g_hash_table_contains (keys, cm_rows_text (rows, i, 1)))
+      put_key (keys, read_key (rows, i));
+  }
+  for (gsize i = 0; missing[i] != NULL; i++)
+    keys_of (store, missing[i]);
+  return TRUE;
+}
+
+static gboolean
+write_keys (CmKeyStore *store, const char *server, GPtrArray *keys, GBytes *document,
+            GError **error)
+{
+  g_autoptr (CmDb) db = cm_pool_get (store->pool, error);
+
+  for (guint i = 0; db != NULL && i < keys->len; i++) {
+    const CmServerKey *key = keys->pdata[i];
+
+    if (!cm_db_run (db, &upsert_key,
+                    CM_ARGS (CM_TEXT (server), CM_TEXT (key->key_id), CM_TEXT (key->public_key),
+                             CM_INT (key->expired ? 0 : key->valid_until),
+                             key->expired ? CM_INT (key->valid_until) : CM_SQL_NULL,
+                             CM_INT (now_ms ()), CM_BYTES (document)),
+                    NULL, error))
+      return FALSE;
+  }
+  return db != NULL;
+}
+
+void
+cm_key_store_save (CmKeyStore *store, const char *server, GPtrArray *keys, const CmJson *document)
+{
+  g_autoptr (GBytes) bytes = cm_json_canonical (document, NULL, NULL);
+  g_autoptr (GError) failure = NULL;
+  g_autoptr (GRWLockWriterLocker) locker = NULL;
+
+  /* Nothing is loaded over what is saved here: cm_key_store_load came first, or finds the keys in
+   * the table. */
+  if (!write_keys (store, server, keys, bytes, &failure))
+    g_warning ("Keys of %s could not be stored: %s", server, failure->message);
+  locker = g_rw_lock_writer_locker_new (&store->lock);
+  g_ptr_array_set_free_func (keys, NULL);
+  for (guint i = 0; i < keys->len; i++)
+    put_key (keys_of (store, server), keys->pdata[i]);
+  g_ptr_array_unref (keys);
+}
+
+GPtrArray *
+cm_key_store_set_own (CmKeyStore *store, const char *server, const CmSigningKey *key,
+                      GError **error)
+{
+  const char *const servers[] = { server, NULL };
+  g_autoptr (GPtrArray) old = g_ptr_array_new_with_free_func (key_free);
+  g_autoptr (CmDb) db = cm_pool_get (store->pool, error);
+  g_autoptr (CmRows) rows = NULL;
+
+  if (db == NULL ||
+      !cm_db_run (db, &expire_own,
+                  CM_ARGS (CM_TEXT (server), CM_TEXT (cm_signing_key_id (key)), CM_INT (now_ms ())),
+                  NULL, error) ||
+      !cm_db_run (db, &upsert_key,
+                  CM_ARGS (CM_TEXT (server), CM_TEXT (cm_signing_key_id (key)),
+                           CM_TEXT (cm_signing_key_public (key)), CM_INT (G_MAXINT64), CM_SQL_NULL,
+                           CM_INT (now_ms ()), CM_SQL_NULL),
+                  NULL, error))
+    return NULL;
+  rows = cm_db_query (db, &select_keys, CM_ARGS (CM_TEXTS (servers)), error);
+  if (rows == NULL)
+    return NULL;
+  for (gsize i = 0; i < cm_rows_count (rows); i++)
+    if (cm_rows_boolean (rows, i, 4))
+      g_ptr_array_add (old, read_key (rows, i));
+  return g_steal_pointer (&old);
+}
+
+GPtrArray *
+cm_key_store_documents (CmKeyStore *store, const char *server, const char *key_id,
+                        gint64 *valid_until, GError **error)
+{
+  g_autoptr (GPtrArray) documents = g_ptr_array_new_with_free_func ((GDestroyNotify) g_bytes_unref);
+  g_autoptr (CmDb) db = cm_pool_get (store->pool, error);
+  g_autoptr (CmRows) rows = NULL;
+
+  *valid_until = 0;
+  if (db == NULL)
+    return NULL;
+  rows = cm_db_query (db, &select_documents,
+                      CM_ARGS (CM_TEXT (server), CM_TEXT (key_id), CM_INT (MAX_DOCUMENTS)), error);
+  if (rows == NULL)
+    return NULL;
+  for (gsize i = 0; i < cm_rows_count (rows); i++)
+    g_ptr_array_add (documents, cm_rows_bytes (rows, i, 0));
+  if (documents->len > 0)
+    *valid_until = cm_rows_integer (rows, 0, 1);
+  return g_steal_pointer (&documents);
+}
