@@ -115,29 +115,36 @@ test_print (int fd, const char *format, ...)
   return test_send (fd, text, strlen (text));
 }
 
-/* FALSE at the end, or after five seconds. */
-static gboolean
-read_byte (int fd, char *c)
+/* Takes up to @length bytes, and of a head no more than that. 0 at the end or after five seconds.
+ */
+static gsize
+read_some (int fd, char *buffer, gsize length, gboolean head)
 {
   struct pollfd wait = { .fd = fd, .events = POLLIN };
 
-  return poll (&wait, 1, 5000) == 1 && recv (fd, c, 1, 0) == 1;
+  if (poll (&wait, 1, 5000) != 1)
+    return 0;
+  gssize got = recv (fd, buffer, length, head ? MSG_PEEK : 0);
+  if (got <= 0 || !head)
+    return (gsize) MAX (got, 0);
+  const char *end = memmem (buffer, (gsize) got, "\r\n\r\n", 4);
+  got = recv (fd, buffer, end != NULL ? (gsize) (end + 4 - buffer) : (gsize) got, 0);
+  return (gsize) MAX (got, 0);
 }
 
 static char *
 read_head (int fd)
 {
-  GString *head = g_string_new (NULL);
-  char c;
+  g_autoptr (GString) head = g_string_new (NULL);
+  char buffer[2048];
 
   while (!g_str_has_suffix (head->str, "\r\n\r\n")) {
-    if (!read_byte (fd, &c)) {
-      g_string_free (head, TRUE);
+    gsize got = read_some (fd, buffer, sizeof buffer, TRUE);
+    if (got == 0)
       return NULL;
-    }
-    g_string_append_c (head, c);
+    g_string_append_len (head, buffer, (gssize) got);
   }
-  return g_string_free (head, FALSE);
+  return g_string_free (g_steal_pointer (&head), FALSE);
 }
 
 TestAnswer *
@@ -159,9 +166,9 @@ test_read (int fd, gboolean without_body)
   if (!without_body && length != NULL)
     answer->length = (gsize) atol (length + strlen ("\r\nContent-Length: "));
   answer->body = g_malloc (answer->length + 1);
-  for (gsize i = 0; i < answer->length; i++)
-    if (!read_byte (fd, &answer->body[i]))
-      g_error ("the answer is cut off after %zu bytes", i);
+  for (gsize done = 0, got; done < answer->length; done += got)
+    if ((got = read_some (fd, answer->body + done, answer->length - done, FALSE)) == 0)
+      g_error ("the answer is cut off after %zu bytes", done);
   answer->body[answer->length] = '\0';
   return answer;
 }
