@@ -1,0 +1,426 @@
+#include "crypto/id.h"
+#include "schema/key-backup.h"
+#include "server/node.h"
+#include "server/routes.h"
+
+#include <string.h>
+
+/* Sessions of one upload: a full backup of a busy account comes in parts of a few hundred. */
+#define MAX_SESSIONS 20000
+
+static CmDb *
+database (CmCall *call, GError **error)
+{
+  return cm_pool_get (cm_call_node (call)->pool, error);
+}
+
+/* "Versions" are numbers to us and texts to clients: what is no number is no version that we gave
+ * out. */
+static gboolean
+parse_version (const char *text, gint64 *version, GError **error)
+{
+  guint64 number;
+
+  if (text == NULL) {
+    g_set_error (error, CM_ERROR, CM_ERROR_MISSING_PARAM, "version is missing");
+    return FALSE;
+  }
+  if (!g_ascii_string_to_unsigned (text, 10, 1, G_MAXINT32, &number, NULL)) {
+    g_set_error (error, CM_ERROR, CM_ERROR_NOT_FOUND, "There is no such backup version");
+    return FALSE;
+  }
+  *version = (gint64) number;
+  return TRUE;
+}
+
+static CmReply *
+reply_version (const CmKeyBackup *backup)
+{
+  g_autofree char *version = g_strdup_printf ("%" G_GINT64_FORMAT, backup->version);
+  g_autofree char *etag = g_strdup_printf ("%" G_GINT64_FORMAT, backup->etag);
+  g_autoptr (CmJsonWriter) writer = cm_json_writer_new ();
+
+  cm_json_open_object (writer, NULL);
+  cm_json_put_text (writer, "algorithm", backup->algorithm);
+  cm_json_put_bytes (writer, "auth_data", backup->auth_data);
+  cm_json_put_integer (writer, "count", backup->count);
+  cm_json_put_text (writer, "etag", etag);
+  cm_json_put_text (writer, "version", version);
+  cm_json_close (writer);
+  return cm_reply_json (writer);
+}
+
+static CmReply *
+reply_count (CmDb *db, const char *user_id, gint64 version, GError **error)
+{
+  g_autoptr (CmKeyBackup) backup = cm_key_backup_find (db, user_id, version, error);
+
+  if (backup == NULL)
+    return NULL;
+  g_autofree char *etag = g_strdup_printf ("%" G_GINT64_FORMAT, backup->etag);
+  g_autoptr (CmJsonWriter) writer = cm_json_writer_new ();
+  cm_json_open_object (writer, NULL);
+  cm_json_put_integer (writer, "count", backup->count);
+  cm_json_put_text (writer, "etag", etag);
+  cm_json_close (writer);
+  return cm_reply_json (writer);
+}
+
+/* algorithm and auth_data of a body; the latter in canonical form, as opaque bytes. */
+static gboolean
+read_auth_data (CmCall *call, const char **algorithm, GBytes **auth_data, GError **error)
+{
+  const CmJson *object = cm_json_get_object (cm_call_json (call), "auth_data");
+
+  *algorithm = cm_json_get_text (cm_call_json (call), "algorithm");
+  if (*algorithm == NULL || object == NULL) {
+    g_set_error (error, CM_ERROR, CM_ERROR_BAD_JSON,
+                 "algorithm must be a string and auth_data an object");
+    return FALSE;
+  }
+  *auth_data = cm_json_canonical (object, NULL, error);
+  return *auth_data != NULL;
+}
+
+static CmReply *
+create_version (CmCall *call, GError **error)
+{
+  g_autoptr (GBytes) auth_data = NULL;
+  const char *algorithm;
+
+  if (!read_auth_data (call, &algorithm, &auth_data, error))
+    return NULL;
+  g_autoptr (CmDb) db = database (call, error);
+  gint64 version =
+      db != NULL ? cm_key_backup_new (db, cm_call_user (call), algorithm, auth_data, error) : 0;
+  if (version == 0)
+    return NULL;
+  g_autofree char *text = g_strdup_printf ("%" G_GINT64_FORMAT, version);
+  g_autoptr (CmJsonWriter) writer = cm_json_writer_new ();
+  cm_json_open_object (writer, NULL);
+  cm_json_put_text (writer, "version", text);
+  cm_json_close (writer);
+  return cm_reply_json (writer);
+}
+
+static CmReply *
+get_current_version (CmCall *call, GError **error)
+{
+  g_autoptr (CmDb) db = database (call, error);
+  g_autoptr (CmKeyBackup) backup =
+      db != NULL ? cm_key_backup_find (db, cm_call_user (call), 0, error) : NULL;
+
+  return backup != NULL ? reply_version (backup) : NULL;
+}
+
+static CmReply *
+get_version (CmCall *call, GError **error)
+{
+  gint64 version;
+
+  if (!parse_version (cm_call_param (call, "version"), &version, error))
+    return NULL;
+  g_autoptr (CmDb) db = database (call, error);
+  g_autoptr (CmKeyBackup) backup =
+      db != NULL ? cm_key_backup_find (db, cm_call_user (call), version, error) : NULL;
+  return backup != NULL ? reply_version (backup) : NULL;
+}
+
+static CmReply *
+set_version (CmCall *call, GError **error)
+{
+  const char *named = cm_json_get_text (cm_call_json (call), "version");
+  g_autoptr (GBytes) auth_data = NULL;
+  const char *algorithm;
+  gint64 version;
+
+  if (!parse_version (cm_call_param (call, "version"), &version, error) ||
+      !read_auth_data (call, &algorithm, &auth_data, error))
+    return NULL;
+  g_autoptr (CmDb) db = database (call, error);
+  g_autoptr (CmKeyBackup) backup =
+      db != NULL ? cm_key_backup_find (db, cm_call_user (call), version, error) : NULL;
+  if (backup == NULL)
+    return NULL;
+  if ((named != NULL && strcmp (named, cm_call_param (call, "version")) != 0) ||
+      strcmp (algorithm, backup->algorithm) != 0) {
+    g_set_error (error, CM_ERROR, CM_ERROR_INVALID_PARAM,
+                 "A backup keeps its version and its algorithm");
+    return NULL;
+  }
+  return cm_key_backup_set_auth_data (db, cm_call_user (call), version, auth_data, error)
+             ? cm_reply_empty ()
+             : NULL;
+}
+
+static CmReply *
+delete_version (CmCall *call, GError **error)
+{
+  gint64 version;
+
+  if (!parse_version (cm_call_param (call, "version"), &version, error))
+    return NULL;
+  g_autoptr (CmDb) db = database (call, error);
+  return db != NULL && cm_key_backup_delete (db, cm_call_user (call), version, error)
+             ? cm_reply_empty ()
+             : NULL;
+}
+
+static gboolean
+read_session (const char *room_id, const char *session_id, const CmJson *json, GArray *sessions,
+              GError **error)
+{
+  CmBackupSession session = { .room_id = room_id,
+                              .session_id = session_id,
+                              .first_message_index =
+                                  cm_json_get_integer (json, "first_message_index", -1),
+                              .forwarded_count = cm_json_get_integer (json, "forwarded_count", -1),
+                              .is_verified = cm_json_get_boolean (json, "is_verified", FALSE) };
+  const CmJson *data = cm_json_get_object (json, "session_data");
+
+  if (!cm_id_is_room (room_id) || session_id == NULL || strlen (session_id) > CM_ID_MAX_BYTES ||
+      data == NULL || session.first_message_index < 0 || session.forwarded_count < 0 ||
+      sessions->len >= MAX_SESSIONS) {
+    g_set_error (error, CM_ERROR, CM_ERROR_BAD_JSON, "A session of the backup is malformed");
+    return FALSE;
+  }
+  session.session_data = cm_json_canonical (data, NULL, error);
+  if (session.session_data == NULL)
+    return FALSE;
+  g_array_append_val (sessions, session);
+  return TRUE;
+}
+
+static gboolean
+read_sessions (const char *room_id, const CmJson *room, GArray *sessions, GError **error)
+{
+  const CmJson *by_id = cm_json_get_object (room, "sessions");
+  const CmJson *session;
+  CmJsonIter iter;
+
+  if (by_id == NULL) {
+    g_set_error (error, CM_ERROR, CM_ERROR_BAD_JSON, "sessions must be an object");
+    return FALSE;
+  }
+  cm_json_iter_init (&iter, by_id);
+  while (cm_json_iter_next (&iter, NULL, &session))
+    if (!read_session (room_id, cm_json_text (iter.key), session, sessions, error))
+      return FALSE;
+  return TRUE;
+}
+
+static gboolean
+read_rooms (const CmJson *body, GArray *sessions, GError **error)
+{
+  const CmJson *rooms = cm_json_get_object (body, "rooms");
+  const CmJson *room;
+  CmJsonIter iter;
+
+  if (rooms == NULL) {
+    g_set_error (error, CM_ERROR, CM_ERROR_BAD_JSON, "rooms must be an object");
+    return FALSE;
+  }
+  cm_json_iter_init (&iter, rooms);
+  while (cm_json_iter_next (&iter, NULL, &room))
+    if (!read_sessions (cm_json_text (iter.key), room, sessions, error))
+      return FALSE;
+  return TRUE;
+}
+
+static void
+clear_session (gpointer session)
+{
+  g_bytes_unref (((CmBackupSession *) session)->session_data);
+}
+
+/* The sessions of a body, whichever of the three forms the path gives it (transfer full). */
+static GArray *
+sessions_of (CmCall *call, const char *room_id, const char *session_id, GError **error)
+{
+  g_autoptr (GArray) sessions = g_array_new (FALSE, FALSE, sizeof (CmBackupSession));
+  const CmJson *body = cm_call_json (call);
+  gboolean good;
+
+  g_array_set_clear_func (sessions, clear_session);
+  if (session_id != NULL)
+    good = read_session (room_id, session_id, body, sessions, error);
+  else if (room_id != NULL)
+    good = read_sessions (room_id, body, sessions, error);
+  else
+    good = read_rooms (body, sessions, error);
+  return good ? g_steal_pointer (&sessions) : NULL;
+}
+
+static CmReply *
+wrong_version (gint64 current)
+{
+  g_autofree char *text = g_strdup_printf ("%" G_GINT64_FORMAT, current);
+  g_autoptr (CmJsonWriter) writer = cm_json_writer_new ();
+
+  cm_json_open_object (writer, NULL);
+  cm_json_put_text (writer, "errcode", cm_error_errcode (CM_ERROR_WRONG_ROOM_KEYS_VERSION));
+  cm_json_put_text (writer, "error", "This is not the current backup version");
+  cm_json_put_text (writer, "current_version", text);
+  cm_json_close (writer);
+  return cm_reply_json_status (cm_error_status (CM_ERROR_WRONG_ROOM_KEYS_VERSION), writer);
+}
+
+static CmReply *
+put_keys (CmCall *call, const char *room_id, const char *session_id, GError **error)
+{
+  const char *user_id = cm_call_user (call);
+  gint64 version;
+
+  if (!parse_version (cm_call_query (call, "version"), &version, error))
+    return NULL;
+  g_autoptr (GArray) sessions = sessions_of (call, room_id, session_id, error);
+  if (sessions == NULL)
+    return NULL;
+  g_autoptr (CmDb) db = database (call, error);
+  g_autoptr (CmKeyBackup) current = db != NULL ? cm_key_backup_find (db, user_id, 0, error) : NULL;
+  if (current == NULL)
+    return NULL;
+  if (current->version != version)
+    return wrong_version (current->version);
+  g_autoptr (CmTransaction) transaction = cm_transaction_begin (db, error);
+  if (transaction == NULL ||
+      !cm_key_backup_put (db, user_id, version, (const CmBackupSession *) sessions->data,
+                          sessions->len, error) ||
+      !cm_transaction_commit (transaction, error))
+    return NULL;
+  return reply_count (db, user_id, version, error);
+}
+
+static void
+put_session (CmJsonWriter *writer, const char *key, const CmRows *rows, gsize row)
+{
+  g_autoptr (GBytes) data = cm_rows_bytes (rows, row, 5);
+
+  cm_json_open_object (writer, key);
+  cm_json_put_integer (writer, "first_message_index", cm_rows_integer (rows, row, 2));
+  cm_json_put_integer (writer, "forwarded_count", cm_rows_integer (rows, row, 3));
+  cm_json_put_boolean (writer, "is_verified", cm_rows_boolean (rows, row, 4));
+  cm_json_put_bytes (writer, "session_data", data);
+  cm_json_close (writer);
+}
+
+/* Rows from @row on that are of the same room, as {"sessions": {...}}; returns the row after them.
+ */
+static gsize
+put_room (CmJsonWriter *writer, const char *key, const CmRows *rows, gsize row)
+{
+  const char *room_id = row < cm_rows_count (rows) ? cm_rows_text (rows, row, 0) : NULL;
+
+  cm_json_open_object (writer, key);
+  cm_json_open_object (writer, "sessions");
+  for (; row < cm_rows_count (rows) && strcmp (cm_rows_text (rows, row, 0), room_id) == 0; row++)
+    put_session (writer, cm_rows_text (rows, row, 1), rows, row);
+  cm_json_close (writer);
+  cm_json_close (writer);
+  return row;
+}
+
+static CmReply *
+get_keys (CmCall *call, const char *room_id, const char *session_id, GError **error)
+{
+  g_autoptr (CmJsonWriter) writer = cm_json_writer_new ();
+  gint64 version;
+
+  if (!parse_version (cm_call_query (call, "version"), &version, error))
+    return NULL;
+  g_autoptr (CmDb) db = database (call, error);
+  g_autoptr (CmKeyBackup) backup =
+      db != NULL ? cm_key_backup_find (db, cm_call_user (call), version, error) : NULL;
+  g_autoptr (CmRows) rows = backup != NULL ? cm_key_backup_get (db, cm_call_user (call), version,
+                                                                room_id, session_id, error)
+                                           : NULL;
+  if (rows == NULL)
+    return NULL;
+  if (session_id != NULL && cm_rows_count (rows) == 0) {
+    g_set_error (error, CM_ERROR, CM_ERROR_NOT_FOUND, "There is no such session in the backup");
+    return NULL;
+  }
+  if (session_id != NULL) {
+    put_session (writer, NULL, rows, 0);
+  } else if (room_id != NULL) {
+    put_room (writer, NULL, rows, 0);
+  } else {
+    cm_json_open_object (writer, NULL);
+    cm_json_open_object (writer, "rooms");
+    for (gsize row = 0; row < cm_rows_count (rows);)
+      row = put_room (writer, cm_rows_text (rows, row, 0), rows, row);
+    cm_json_close (writer);
+    cm_json_close (writer);
+  }
+  return cm_reply_json (writer);
+}
+
+static CmReply *
+delete_keys (CmCall *call, const char *room_id, const char *session_id, GError **error)
+{
+  gint64 version;
+
+  if (!parse_version (cm_call_query (call, "version"), &version, error))
+    return NULL;
+  g_autoptr (CmDb) db = database (call, error);
+  g_autoptr (CmKeyBackup) backup =
+      db != NULL ? cm_key_backup_find (db, cm_call_user (call), version, error) : NULL;
+  if (backup == NULL ||
+      !cm_key_backup_remove (db, cm_call_user (call), version, room_id, session_id, error))
+    return NULL;
+  return reply_count (db, cm_call_user (call), version, error);
+}
+
+/* The three forms of the path: all keys, a room's, one session's. */
+#define FORMS(verb)                                                                                \
+  static CmReply *verb##_all (CmCall *call, GError **error)                                        \
+  {                                                                                                \
+    return verb (call, NULL, NULL, error);                                                         \
+  }                                                                                                \
+  static CmReply *verb##_of_room (CmCall *call, GError **error)                                    \
+  {                                                                                                \
+    return verb (call, cm_call_param (call, "roomId"), NULL, error);                               \
+  }                                                                                                \
+  static CmReply *verb##_of_session (CmCall *call, GError **error)                                 \
+  {                                                                                                \
+    return verb (call, cm_call_param (call, "roomId"), cm_call_param (call, "sessionId"), error);  \
+  }
+
+FORMS (put_keys)
+FORMS (get_keys)
+FORMS (delete_keys)
+
+#define KEYS     "/_matrix/client/v3/room_keys/keys"
+#define VERSION  "/_matrix/client/v3/room_keys/version"
+#define MAX_BODY (16 * 1024 * 1024)
+
+const CmRoute cm_routes_key_backup[] = {
+  { "POST", VERSION, CM_AUTH_TOKEN, CM_LIMIT_READ, CM_LANE_CLIENT, CM_BODY_JSON, create_version,
+    0 },
+  { "GET", VERSION, CM_AUTH_TOKEN, CM_LIMIT_READ, CM_LANE_CLIENT, CM_BODY_NONE, get_current_version,
+    0 },
+  { "GET", VERSION "/{version}", CM_AUTH_TOKEN, CM_LIMIT_READ, CM_LANE_CLIENT, CM_BODY_NONE,
+    get_version, 0 },
+  { "PUT", VERSION "/{version}", CM_AUTH_TOKEN, CM_LIMIT_READ, CM_LANE_CLIENT, CM_BODY_JSON,
+    set_version, 0 },
+  { "DELETE", VERSION "/{version}", CM_AUTH_TOKEN, CM_LIMIT_READ, CM_LANE_CLIENT, CM_BODY_NONE,
+    delete_version, 0 },
+  { "PUT", KEYS, CM_AUTH_TOKEN, CM_LIMIT_HEAVY, CM_LANE_CLIENT, CM_BODY_JSON, put_keys_all,
+    MAX_BODY },
+  { "GET", KEYS, CM_AUTH_TOKEN, CM_LIMIT_READ, CM_LANE_CLIENT, CM_BODY_NONE, get_keys_all, 0 },
+  { "DELETE", KEYS, CM_AUTH_TOKEN, CM_LIMIT_READ, CM_LANE_CLIENT, CM_BODY_NONE, delete_keys_all,
+    0 },
+  { "PUT", KEYS "/{roomId}", CM_AUTH_TOKEN, CM_LIMIT_HEAVY, CM_LANE_CLIENT, CM_BODY_JSON,
+    put_keys_of_room, MAX_BODY },
+  { "GET", KEYS "/{roomId}", CM_AUTH_TOKEN, CM_LIMIT_READ, CM_LANE_CLIENT, CM_BODY_NONE,
+    get_keys_of_room, 0 },
+  { "DELETE", KEYS "/{roomId}", CM_AUTH_TOKEN, CM_LIMIT_READ, CM_LANE_CLIENT, CM_BODY_NONE,
+    delete_keys_of_room, 0 },
+  { "PUT", KEYS "/{roomId}/{sessionId}", CM_AUTH_TOKEN, CM_LIMIT_READ, CM_LANE_CLIENT, CM_BODY_JSON,
+    put_keys_of_session, 0 },
+  { "GET", KEYS "/{roomId}/{sessionId}", CM_AUTH_TOKEN, CM_LIMIT_READ, CM_LANE_CLIENT, CM_BODY_NONE,
+    get_keys_of_session, 0 },
+  { "DELETE", KEYS "/{roomId}/{sessionId}", CM_AUTH_TOKEN, CM_LIMIT_READ, CM_LANE_CLIENT,
+    CM_BODY_NONE, delete_keys_of_session, 0 },
+  CM_ROUTES_END,
+};
