@@ -2,6 +2,8 @@
  */
 #include "server/config/keys.h"
 
+#include "federation/room-version.h"
+
 #include <string.h>
 
 static void
@@ -78,6 +80,8 @@ cm_config_check (const CmConfig *config, GString *faults)
   for (gsize i = 0; i < config->n_listeners; i++)
     check_listener (config, i, faults);
   check_ldap (config, faults);
+  if (!config->rooms.default_version || !cm_room_version_find (config->rooms.default_version))
+    fault (faults, "[rooms] default_version", "is not a room version that this node knows");
 }
 
 /* --- Weaknesses --- */

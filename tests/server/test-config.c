@@ -118,6 +118,8 @@ test_faults_are_named (void)
   assert_refused (MINIMAL "[limits]\nsend=0;1\n", "[limits] send");
   assert_refused (MINIMAL "[limits]\nsend=1\n", "[limits] send");
   assert_refused (MINIMAL "[limits]\nsend=nan;1\n", "[limits] send");
+  assert_refused (MINIMAL "[rooms]\ndefault_version=9999\n", "[rooms] default_version");
+  assert_refused (MINIMAL "[rooms]\ndefault_version=\n", "[rooms] default_version");
   assert_refused (MINIMAL "[media]\nmax_upload=0\n", "[media] max_upload");
   assert_refused (MINIMAL "[media]\nmax_upload=9999999999G\n", "[media] max_upload");
   assert_refused (MINIMAL "[media]\nmax_upload=\n", "[media] max_upload");
