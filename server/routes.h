@@ -9,6 +9,7 @@ extern const CmRoute cm_routes_account[];
 extern const CmRoute cm_routes_admin_register[];
 extern const CmRoute cm_routes_key_backup[];
 extern const CmRoute cm_routes_login[];
+extern const CmRoute cm_routes_key_backup[];
 extern const CmRoute cm_routes_meta[];
 extern const CmRoute cm_routes_register[];
 
