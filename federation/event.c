@@ -71,29 +71,38 @@ reference_id (const CmEvent *event)
   return g_strconcat ("$", hash, NULL);
 }
 
-/* @bytes: canonical JSON, so that every quote in it either ends a string or has a backslash before
- * it. */
+/* How deep the containers of @text lie. It is canonical JSON, so that every quote in it either ends
+ * a string or has a backslash before it. */
+static guint
+measure_nesting (const char *text, gsize length)
+{
+  gboolean in_string = FALSE;
+  guint depth = 0, deepest = 0;
+
+  for (gsize i = 0; i < length; i++) {
+    if (text[i] == '"')
+      in_string = !in_string;
+    else if (in_string)
+      i += text[i] == '\\';
+    else if (text[i] == '{' || text[i] == '[')
+      depth++;
+    else if (text[i] == '}' || text[i] == ']')
+      depth--;
+    deepest = MAX (deepest, depth);
+  }
+  return deepest;
+}
+
+/* Most events open so few containers in all that there is nothing to measure. */
 static gboolean
 is_too_nested (GBytes *bytes)
 {
-  gsize length;
-  const char *at = g_bytes_get_data (bytes, &length);
-  const char *end = at + length;
-  gboolean in_string = FALSE;
-  guint depth = 0;
+  gsize length, openers = 0;
+  const char *text = g_bytes_get_data (bytes, &length);
 
-  for (; at < end; at++) {
-    if (*at == '"')
-      in_string = !in_string;
-    else if (in_string)
-      at += *at == '\\';
-    else if (*at == '{' || *at == '[') {
-      if (++depth > MAX_NESTING)
-        return TRUE;
-    } else if (*at == '}' || *at == ']')
-      depth--;
-  }
-  return FALSE;
+  for (gsize i = 0; i < length; i++)
+    openers += (text[i] | 0x20) == '{';
+  return openers > MAX_NESTING && measure_nesting (text, length) > MAX_NESTING;
 }
 
 CmEvent *

@@ -65,7 +65,8 @@ struct _CmEvent {
  * CM_ERROR_BAD_JSON, CM_ERROR_TOO_LARGE.
  */
 CmEvent *cm_event_parse (const CmRoomVersion *version, const CmJson *json, GError **error);
-/* From stored bytes: no checks but that it is JSON. @event_id as stored. */
+/* From stored bytes, which are trusted. @event_id as stored. Errors: CM_ERROR_NOT_JSON,
+ * CM_ERROR_BAD_JSON when type, sender, content or room_id is missing. */
 CmEvent *
 cm_event_load (const CmRoomVersion *version, GBytes *bytes, const char *event_id, GError **error);
 

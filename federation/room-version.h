@@ -12,15 +12,16 @@ typedef enum { CM_STATE_RES_V2, CM_STATE_RES_V2_1 } CmStateResAlgorithm;
 typedef struct {
   const char *name;
   CmStateResAlgorithm state_res;
-  gboolean create_has_creator; /* content.creator of m.room.create (to 10) names the creator, from
-                                  11 on its sender does */
-  gboolean redacts_in_content; /* m.room.redaction's target stands in content (from 11) */
-  CmRedaction redaction;       /* which algorithm prunes its events */
-  gboolean
-      room_id_is_create_hash; /* MSC4291 (from 12): room id is "!" + the create event's reference
-                                 hash, create has no room_id, and is not named in auth_events */
-  gboolean creators_are_privileged; /* MSC4289 (from 12): creators outrank all power levels;
-                                       additional_creators */
+  CmRedaction redaction;
+  /* To 10: content.creator of m.room.create names the creator; from 11 on its sender does. */
+  gboolean create_has_creator;
+  /* From 11: the target of m.room.redaction stands in its content. */
+  gboolean redacts_in_content;
+  /* From 12 (MSC4291): the room id is "!" and the create event's reference hash; m.room.create has
+   * no room_id, and is not named in auth_events. */
+  gboolean room_id_is_create_hash;
+  /* From 12 (MSC4289): creators outrank all power levels, and there may be additional_creators. */
+  gboolean creators_are_privileged;
 } CmRoomVersion;
 
 /* NULL for a version that is not supported. */

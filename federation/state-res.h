@@ -7,7 +7,9 @@
 
 G_BEGIN_DECLS
 
-/* Where the events of a resolution come from. */
+/* Where the events of a resolution come from. A source that can fail remembers that it did, and the
+ * caller throws the result away then: an event that could not be read is not one that is unknown.
+ */
 typedef struct {
   /* The event of a number, transfer full, with number, type_sym, state_key_sym and auth filled in;
    * NULL when it is not known: then it is left out. */
