@@ -8,9 +8,12 @@ G_BEGIN_DECLS
 extern const CmRoute cm_routes_account[];
 extern const CmRoute cm_routes_admin_register[];
 extern const CmRoute cm_routes_key_backup[];
+extern const CmRoute cm_routes_devices[];
 extern const CmRoute cm_routes_login[];
 extern const CmRoute cm_routes_key_backup[];
 extern const CmRoute cm_routes_meta[];
+extern const CmRoute cm_routes_openid[];
+extern const CmRoute cm_routes_profile[];
 extern const CmRoute cm_routes_register[];
 
 extern const CmRoute *const cm_route_tables[];
