@@ -41,7 +41,9 @@ struct _CmEvent {
 
   /* The place in this node's store; 0 for an event that was never stored. */
   gint64 number;   /* greater than those of its auth events: state resolution relies on it */
-  gint64 position; /* 0 while it is not committed, or none (outlier, rejected) */
+  gint64 position; /* 0 while it is not committed, or none (outlier, rejected). The one member that
+                      is set after sharing: once, by the committer's first listener, before anybody
+                      is told of the event */
   gint64 state_before;
   gint64 state_after;
   guint32 type_sym;
