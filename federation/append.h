@@ -1,4 +1,5 @@
-/* This node's own events: made on top of all forward extremities, judged by the room's current state, hashed, signed, committed. */
+/* This node's own events: made on top of all forward extremities, judged by the room's current
+ * state, hashed, signed, committed. */
 #pragma once
 
 #include "federation/rooms.h"
@@ -7,10 +8,10 @@ G_BEGIN_DECLS
 
 typedef struct {
   const char *type;
-  const char *state_key;  /* NULL: not a state event */
-  const char *sender;     /* a user of this server */
+  const char *state_key; /* NULL: not a state event */
+  const char *sender;    /* a user of this server */
   const CmJson *content;
-  const char *redacts;    /* m.room.redaction only; goes where the room version wants it */
+  const char *redacts;     /* m.room.redaction only; goes where the room version wants it */
   gint64 origin_server_ts; /* 0: now */
   /* Idempotence (client-server, "Transaction identifiers"); all NULL or all set. */
   const char *txn_device;
@@ -18,31 +19,38 @@ typedef struct {
   const char *txn_id;
 } CmDraft;
 
-/* @event is NULL when @error is set (both borrowed). Runs on the committer's thread, or on the caller's when nothing could be queued. */
+/* @event is NULL when @error is set (both borrowed). Runs on the committer's thread, or on the
+ * caller's when nothing could be queued. */
 typedef void (*CmAppended) (CmEvent *event, const GError *error, gpointer data);
 
-/* Queues one event; the callback comes when it is committed. A state event that changes nothing (same content by the same sender) gives the present one. */
+/* Queues one event; the callback comes when it is committed. A state event that changes nothing
+ * (same content by the same sender) gives the present one. */
 void cm_room_append_async (CmRoom *room, const CmDraft *draft, CmAppended callback, gpointer data);
-/* Appends @count events as one write, each on top of the one before; all or none. (transfer full) the events. @extra: (nullable, transfer full)
- * statements to commit with them. Blocking. */
-GPtrArray *cm_room_append (CmRoom *room, const CmDraft *drafts, gsize count, CmWrite *extra, GError **error);
+/* Appends @count events as one write, each on top of the one before; all or none. (transfer full)
+ * the events. @extra: (nullable, transfer full) statements to commit with them. Blocking. */
+GPtrArray *
+cm_room_append (CmRoom *room, const CmDraft *drafts, gsize count, CmWrite *extra, GError **error);
 /* One event, blocking. */
 CmEvent *cm_room_append_one (CmRoom *room, const CmDraft *draft, GError **error);
 
-/* What an event of @draft would be, unsigned and unstored: for make_join, make_leave, make_knock (sender is another server's user). Checked against the rules.
- * (transfer full) an object with auth_events, prev_events, depth. */
+/* What an event of @draft would be, unsigned and unstored: for make_join, make_leave, make_knock
+ * (sender is another server's user). Checked against the rules. (transfer full) an object with
+ * auth_events, prev_events, depth. */
 CmJsonDoc *cm_room_template (CmRoom *room, const CmDraft *draft, GError **error);
 
 /**
- * cm_rooms_create: makes a room: m.room.create of @draft (its state_key "", content with what the client wants), then @drafts, as one write.
- * The room id is made here (of the create's hash in version 12). @extra as above, but made by @extra_func once the room id and sym are known (nullable).
- * Returns: (transfer full) the room.
+ * cm_rooms_create: makes a room: m.room.create of @draft (its state_key "", content with what the
+ * client wants), then @drafts, as one write. The room id is made here (of the create's hash in
+ * version 12). @extra as above, but made by @extra_func once the room id and sym are known
+ * (nullable). Returns: (transfer full) the room.
  */
 typedef CmWrite *(*CmCreateExtra) (const char *room_id, gint64 room, gpointer data);
-CmRoom *cm_rooms_create (CmRooms *rooms, const CmRoomVersion *version, const CmDraft *create, const CmDraft *drafts, gsize count,
-                         CmCreateExtra extra_func, gpointer data, GError **error);
+CmRoom *cm_rooms_create (CmRooms *rooms, const CmRoomVersion *version, const CmDraft *create,
+                         const CmDraft *drafts, gsize count, CmCreateExtra extra_func,
+                         gpointer data, GError **error);
 
-/* Signs and builds (unstored) an invite of this server's for a user elsewhere; store it with cm_intake_own once the other server has countersigned. */
+/* Signs and builds (unstored) an invite of this server's for a user elsewhere; store it with
+ * cm_intake_own once the other server has countersigned. */
 CmEvent *cm_room_build (CmRoom *room, const CmDraft *draft, GError **error);
 
 G_END_DECLS
