@@ -1,4 +1,5 @@
-/* Pages of a room's history in the order of positions (live events ascend from 1, backfilled history descends from -1), and who may see what. */
+/* Pages of a room's history in the order of positions (live events ascend from 1, backfilled
+ * history descends from -1), and who may see what. */
 #pragma once
 
 #include "federation/rooms.h"
@@ -6,9 +7,9 @@
 G_BEGIN_DECLS
 
 typedef struct {
-  gint64 room;      /* sym */
-  gint64 from;      /* position; exclusive */
-  gint64 to;        /* position; exclusive; G_MININT64 or G_MAXINT64 for none */
+  gint64 room; /* sym */
+  gint64 from; /* position; exclusive */
+  gint64 to;   /* position; exclusive; G_MININT64 or G_MAXINT64 for none */
   gboolean backwards;
   gsize limit;
   /* Filters on syms; NULL: no filter. Applied in SQL. */
@@ -26,10 +27,13 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (CmTimelinePage, cm_timeline_page_free)
 
 CmTimelinePage *cm_timeline_read (CmRooms *rooms, const CmTimelineQuery *query, GError **error);
 
-/* client-server, "History visibility": drops from @events those that @user_id may not see (state at each event decides; consults the user's membership then and
- * now). Keeps order. Sets nothing on error. */
-gboolean cm_timeline_filter_for_user (CmRooms *rooms, GPtrArray *events, const char *user_id, GError **error);
+/* client-server, "History visibility": drops from @events those that @user_id may not see (state at
+ * each event decides; consults the user's membership then and now). Keeps order. Sets nothing on
+ * error. */
+gboolean cm_timeline_filter_for_user (CmRooms *rooms, GPtrArray *events, const char *user_id,
+                                      GError **error);
 /* server-server: what @server may see; events it may not see are replaced by their pruned form. */
-gboolean cm_timeline_filter_for_server (CmRooms *rooms, GPtrArray *events, const char *server, GError **error);
+gboolean cm_timeline_filter_for_server (CmRooms *rooms, GPtrArray *events, const char *server,
+                                        GError **error);
 
 G_END_DECLS
