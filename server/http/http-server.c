@@ -124,25 +124,36 @@ port_new (CmHttpServer *server, const CmListener *listener)
   return port;
 }
 
-static int
-bind_socket (const struct addrinfo *info)
+static gboolean
+set_option (int fd, int level, int option, int value)
 {
-  int on = 1, off = 0;
+  return setsockopt (fd, level, option, &value, sizeof value) == 0;
+}
+
+/* The loops share a port, but the first socket must find it free of anybody else: of a second
+ * node by mistake, which would get half of our clients. So it begins to share once it is bound. */
+static gboolean
+bind_and_listen (int fd, const struct addrinfo *info, gboolean first)
+{
+  if (info->ai_family == AF_INET6 && !set_option (fd, IPPROTO_IPV6, IPV6_V6ONLY, FALSE))
+    return FALSE;
+  return set_option (fd, SOL_SOCKET, SO_REUSEADDR, TRUE) &&
+         (first || set_option (fd, SOL_SOCKET, SO_REUSEPORT, TRUE)) &&
+         bind (fd, info->ai_addr, info->ai_addrlen) == 0 &&
+         set_option (fd, SOL_SOCKET, SO_REUSEPORT, TRUE) && listen (fd, BACKLOG) == 0;
+}
+
+static int
+open_socket (const struct addrinfo *info, gboolean first)
+{
   int fd = socket (info->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-  if (fd < 0)
-    return -1;
-  if (info->ai_family == AF_INET6)
-    setsockopt (fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
-  if (setsockopt (fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
-      setsockopt (fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0 ||
-      bind (fd, info->ai_addr, info->ai_addrlen) != 0 || listen (fd, BACKLOG) != 0) {
-    int saved = errno;
-    close (fd);
-    errno = saved;
-    return -1;
-  }
-  return fd;
+  if (fd < 0 || bind_and_listen (fd, info, first))
+    return fd;
+  int saved = errno;
+  close (fd);
+  errno = saved;
+  return -1;
 }
 
 static guint16
@@ -170,7 +181,7 @@ bind_sockets (CmPort *port, const CmListener *listener, int *fds, guint n, GErro
     int code = getaddrinfo (address, service, &hints, &info);
     if (code != 0)
       return config_error (error, listener, address, gai_strerror (code));
-    fds[i] = bind_socket (info);
+    fds[i] = open_socket (info, i == 0);
     freeaddrinfo (info);
     if (fds[i] < 0)
       return config_error (error, listener, "cannot listen", g_strerror (errno));
