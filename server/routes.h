@@ -7,7 +7,6 @@ G_BEGIN_DECLS
 
 extern const CmRoute cm_routes_account[];
 extern const CmRoute cm_routes_admin_register[];
-extern const CmRoute cm_routes_key_backup[];
 extern const CmRoute cm_routes_devices[];
 extern const CmRoute cm_routes_login[];
 extern const CmRoute cm_routes_key_backup[];
