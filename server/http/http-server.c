@@ -60,7 +60,9 @@ config_error (GError **error, const CmListener *listener, const char *what, cons
 static void
 log_library (void *data, const char *format, va_list arguments)
 {
-  g_logv (G_LOG_DOMAIN, G_LOG_LEVEL_DEBUG, format, arguments);
+  g_autofree char *text = g_strdup_vprintf (format, arguments);
+
+  g_debug ("%s", g_strchomp (text));
 }
 
 /* Paths stay raw: ids hold %2F, and federation signs what stood in the request line. */
@@ -197,7 +199,7 @@ connection_limit (const CmHttpServer *server)
 
   if (getrlimit (RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
     return 65536;
-  return (guint) MAX (limit.rlim_cur, 2 * RESERVED_FDS) - RESERVED_FDS / server->n_loops;
+  return (guint) (MAX (limit.rlim_cur, 2 * RESERVED_FDS) - RESERVED_FDS) / server->n_loops;
 }
 
 /* The library copies the options; the TLS files must live while it runs. */

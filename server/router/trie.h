@@ -25,7 +25,8 @@ typedef struct {
 
 typedef struct _CmTrie CmTrie;
 
-CmTrie *cm_trie_new (void);
+/* @max_raw: the largest body of routes that take it as bytes and name no other limit. */
+CmTrie *cm_trie_new (gsize max_raw);
 void cm_trie_free (CmTrie *trie);
 
 /* @route is borrowed. A path with the segment "v3" is reachable with "r0" too. Two routes of one
