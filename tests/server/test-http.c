@@ -481,10 +481,5 @@ main (int argc, char **argv)
   g_test_add_func ("/http/header-injection", test_header_injection);
   g_test_add_func ("/http/rate-limit-bypass/forwarded", test_forwarded);
   g_test_add_func ("/http/log-and-error-disclosure", test_log);
-  if (g_getenv ("BENCH")) {
-    TestEdge *edge = test_edge_new (atoi (g_getenv ("BENCH")), routes, NULL);
-    g_print ("port %u\n", edge->port);
-    pause ();
-  }
   return g_test_run ();
 }
