@@ -1,5 +1,6 @@
-/* Strict base64 (RFC 4648 alphabets, no padding on output; on input padding is optional, but length, alphabet and the
- * unused trailing bits must be right, so that one value has one spelling). */
+/* Strict base64 (RFC 4648 alphabets, no padding on output; on input padding is optional, but
+ * length, alphabet and the unused trailing bits must be right, so that one value has one spelling).
+ */
 #pragma once
 
 #include "crypto/error.h"

@@ -1,4 +1,5 @@
-/* Writes JSON text straight into a buffer; canonical JSON too (Matrix appendices, "Canonical JSON").
+/* Writes JSON text straight into a buffer; canonical JSON too (Matrix appendices, "Canonical
+ * JSON").
  *
  *   g_autoptr (CmJsonWriter) w = cm_json_writer_new ();
  *   cm_json_open_object (w, NULL);
@@ -43,20 +44,23 @@ void cm_json_put_bytes (CmJsonWriter *writer, const char *key, GBytes *json);
 
 /* What is written so far, in bytes. */
 gsize cm_json_writer_length (const CmJsonWriter *writer);
-/* The finished text (transfer full); everything must be closed. The writer is empty afterwards and may be used anew. */
+/* The finished text (transfer full); everything must be closed. The writer is empty afterwards and
+ * may be used anew. */
 GBytes *cm_json_writer_end (CmJsonWriter *writer);
 char *cm_json_writer_end_text (CmJsonWriter *writer);
-/* As cm_json_writer_end, then read back: for building an object in code that is to be used as nodes. */
+/* As cm_json_writer_end, then read back: for building an object in code that is to be used as
+ * nodes. */
 CmJsonDoc *cm_json_writer_end_doc (CmJsonWriter *writer);
 
 /**
  * cm_json_canonical: the canonical form of @node.
  * @without: (nullable) a NULL-terminated list of top-level members to leave out.
- * Returns: (transfer full) the bytes, or NULL with CM_ERROR_BAD_JSON when @node holds a number that is not an integer.
+ * Returns: (transfer full) the bytes, or NULL with CM_ERROR_BAD_JSON when @node holds a number that
+ * is not an integer.
  */
 GBytes *cm_json_canonical (const CmJson *node, const char *const *without, GError **error);
-/* The same for what need not be canonical (events of room versions 1 to 5, "unsigned"): numbers that are no integers in
- * range stand as they were read. @node must not be NULL. */
+/* The same for what need not be canonical (events of room versions 1 to 5, "unsigned"): numbers
+ * that are no integers in range stand as they were read. @node must not be NULL. */
 GBytes *cm_json_canonical_lenient (const CmJson *node, const char *const *without);
 
 G_END_DECLS

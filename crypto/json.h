@@ -29,9 +29,9 @@ typedef enum {
 /**
  * cm_json_parse: read @text (@length bytes, UTF-8; copied).
  *
- * Refuses: invalid UTF-8, a byte order mark, lone surrogates, raw control characters, duplicate keys, trailing
- * data, numbers that are not RFC 8259 or overflow a double, nesting deeper than CM_JSON_MAX_DEPTH.
- * Returns: (transfer full) the document, or NULL with CM_ERROR_NOT_JSON.
+ * Refuses: invalid UTF-8, a byte order mark, lone surrogates, raw control characters, duplicate
+ * keys, trailing data, numbers that are not RFC 8259 or overflow a double, nesting deeper than
+ * CM_JSON_MAX_DEPTH. Returns: (transfer full) the document, or NULL with CM_ERROR_NOT_JSON.
  */
 CmJsonDoc *cm_json_parse (const char *text, gsize length, GError **error);
 CmJsonDoc *cm_json_parse_bytes (GBytes *bytes, GError **error);
@@ -54,7 +54,8 @@ const CmJson *cm_json_get (const CmJson *object, const char *key);
 /* Item @index of @array, or NULL. O(index). */
 const CmJson *cm_json_item (const CmJson *array, gsize index);
 
-/* The text of a string node (NUL-terminated; may hold U+0000 inside, which @length tells), or NULL. */
+/* The text of a string node (NUL-terminated; may hold U+0000 inside, which @length tells), or NULL.
+ */
 const char *cm_json_string (const CmJson *node, gsize *length);
 /* The text of a string node that holds no U+0000 (what ids, names and SQL text need), or NULL. */
 const char *cm_json_text (const CmJson *node);
@@ -75,11 +76,13 @@ typedef struct {
   const CmJson *next;
   gsize left;
   gboolean object;
-  const CmJson *key; /* the node of the key last returned: its cm_json_text () is NULL if it holds U+0000 */
+  const CmJson
+      *key; /* the node of the key last returned: its cm_json_text () is NULL if it holds U+0000 */
 } CmJsonIter;
 
 void cm_json_iter_init (CmJsonIter *iter, const CmJson *container);
-/* @key and @value may be NULL. A key may hold U+0000: where it matters, as for ids, take cm_json_text (iter.key). */
+/* @key and @value may be NULL. A key may hold U+0000: where it matters, as for ids, take
+ * cm_json_text (iter.key). */
 gboolean cm_json_iter_next (CmJsonIter *iter, const char **key, const CmJson **value);
 
 /* TRUE when @node and all below it may stand in canonical JSON: no CM_JSON_NUMBER anywhere. */

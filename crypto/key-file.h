@@ -1,5 +1,5 @@
-/* Files that hold a node's keys: small texts that other users cannot read, made whole or not at all, and held in memory
- * that is locked and wiped. */
+/* Files that hold a node's keys: small texts that other users cannot read, made whole or not at
+ * all, and held in memory that is locked and wiped. */
 #pragma once
 
 #include "crypto/error.h"
@@ -21,8 +21,9 @@ CmKeyText *cm_key_text_new (gsize size);
  * cm_key_file_load_or_create: the text of the file at @path.
  * @make: gives the text (transfer full) of a new file, for when there is none.
  *
- * A new file has mode 0600. When several processes make it at once, all get the text of the one that was first.
- * Returns: (transfer full) the text, or NULL with CM_ERROR_CONFIG; its message is for the operator and names @path.
+ * A new file has mode 0600. When several processes make it at once, all get the text of the one
+ * that was first. Returns: (transfer full) the text, or NULL with CM_ERROR_CONFIG; its message is
+ * for the operator and names @path.
  */
 CmKeyText *cm_key_file_load_or_create (const char *path, CmKeyText *(*make) (void), GError **error);
 
