@@ -304,9 +304,10 @@ cm_rooms_create (CmRooms *rooms, const CmRoomVersion *version, const CmDraft *cr
       event != NULL ? cm_rooms_open (rooms, event->room_id, version, error) : NULL;
   if (room == NULL)
     return NULL;
-  CmWrite *extra = extra_func != NULL ? extra_func (room->room_id, room->sym, data) : NULL;
-  g_autoptr (CmRoomWrite) write = cm_room_write_begin (room, extra, error);
+  g_autoptr (CmRoomWrite) write = cm_room_write_begin (room, NULL, error);
   if (write == NULL || !fill_room (write, event, drafts, count, error))
     return NULL;
+  if (extra_func != NULL)
+    extra_func (cm_room_write_statements (write), room->room_id, room->sym, data);
   return cm_room_write_commit (g_steal_pointer (&write), error) ? g_steal_pointer (&room) : NULL;
 }
