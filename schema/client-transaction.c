@@ -6,6 +6,12 @@ static const CmSql transactions_of_device = {
   " WHERE t.event = ANY ($3) AND s.text = $1 AND t.device_id = $2",
 };
 
+static const CmSql transaction_is_known = {
+  "client_transaction_is_known",
+  "SELECT 1 FROM client_transaction t JOIN sym s ON s.id = t.user_id"
+  " WHERE s.text = $1 AND t.device_id = $2 AND t.scope = $3 AND t.txn_id = $4",
+};
+
 static gint64 *
 copy_of (gint64 number)
 {
@@ -31,4 +37,19 @@ cm_client_transactions_of (CmDb *db, const char *user_id, const char *device_id,
     g_hash_table_insert (transactions, copy_of (cm_rows_integer (rows, i, 0)),
                          g_strdup (cm_rows_text (rows, i, 1)));
   return transactions;
+}
+
+gboolean
+cm_client_transaction_is_known (CmDb *db, const char *user_id, const char *device_id,
+                                const char *scope, const char *txn_id, gboolean *known,
+                                GError **error)
+{
+  g_autoptr (CmRows) rows = cm_db_query (
+      db, &transaction_is_known,
+      CM_ARGS (CM_TEXT (user_id), CM_TEXT (device_id), CM_TEXT (scope), CM_TEXT (txn_id)), error);
+
+  if (rows == NULL)
+    return FALSE;
+  *known = cm_rows_count (rows) > 0;
+  return TRUE;
 }

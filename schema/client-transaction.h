@@ -10,4 +10,9 @@ G_BEGIN_DECLS
 GHashTable *cm_client_transactions_of (CmDb *db, const char *user_id, const char *device_id,
                                        GArray *numbers, GError **error);
 
+/* Whether a device sent an event with this transaction id before. */
+gboolean cm_client_transaction_is_known (CmDb *db, const char *user_id, const char *device_id,
+                                         const char *scope, const char *txn_id, gboolean *known,
+                                         GError **error);
+
 G_END_DECLS

@@ -6,6 +6,16 @@ static const CmSql add_relation = {
   "CONFLICT DO NOTHING",
 };
 
+static const CmSql annotated_by = {
+  "relation_annotated_by",
+  "SELECT 1 FROM event p JOIN event_relation r ON r.room = p.room AND r.parent = p.event_id"
+  " JOIN event c ON c.id = r.child"
+  " WHERE p.event_id = $1 AND r.rel_type = 'm.annotation' AND r.key = $2"
+  " AND c.sender = (SELECT id FROM sym WHERE text = $3)"
+  " AND c.type = (SELECT id FROM sym WHERE text = $4)"
+  " AND c.position IS NOT NULL AND c.flags & 11 = 0 LIMIT 1",
+};
+
 /* flags & 11: rejected, soft-failed or redacted. */
 #define CHILDREN                                                                                   \
   " FROM event p JOIN event_relation r ON r.room = p.room AND r.parent = p.event_id"               \
@@ -40,6 +50,20 @@ cm_relation_add (CmWrite *write, gint64 child, gint64 room, const char *parent,
   cm_write_add (
       write, &add_relation,
       CM_ARGS (CM_INT (child), CM_INT (room), CM_TEXT (parent), CM_TEXT (rel_type), CM_TEXT (key)));
+}
+
+gboolean
+cm_relation_is_annotated (CmDb *db, const char *parent, const char *key, const char *sender,
+                          const char *type, gboolean *annotated, GError **error)
+{
+  g_autoptr (CmRows) rows = cm_db_query (
+      db, &annotated_by,
+      CM_ARGS (CM_TEXT (parent), CM_TEXT (key), CM_TEXT (sender), CM_TEXT (type)), error);
+
+  if (rows == NULL)
+    return FALSE;
+  *annotated = cm_rows_count (rows) > 0;
+  return TRUE;
 }
 
 void

@@ -10,6 +10,11 @@ G_BEGIN_DECLS
 void cm_relation_add (CmWrite *write, gint64 child, gint64 room, const char *parent,
                       const char *rel_type, const char *key);
 
+/* Whether @sender has said @key about @parent in an event of @type that still stands. */
+gboolean
+cm_relation_is_annotated (CmDb *db, const char *parent, const char *key, const char *sender,
+                          const char *type, gboolean *annotated, GError **error);
+
 /* What is bundled with one parent. */
 typedef struct {
   gint64 replacement;   /* number of the latest edit by the parent's own sender, 0: none */
