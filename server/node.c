@@ -11,7 +11,9 @@
 #include "schema/migrate.h"
 #include "server/accounts/accounts.h"
 #include "server/accounts/deactivate.h"
+#include "federation/rooms.h"
 #include "server/config/config.h"
+#include "server/room-hooks.h"
 #include "server/router/lanes.h"
 #include "server/router/limits.h"
 #include "server/router/router.h"
@@ -124,6 +126,25 @@ stop_committer (CmNode *node)
 }
 
 /* Before the lanes, on which its work is done, so that it goes after them. */
+static gboolean
+start_rooms (CmNode *node, GError **error)
+{
+  CmRoomsParts parts = { .pool = node->pool,
+                         .ids = node->ids,
+                         .committer = node->committer,
+                         .key = node->signing_key,
+                         .server_name = node->server_name,
+                         .hooks = cm_room_hooks (node) };
+  node->rooms = cm_rooms_new (&parts, error);
+  return node->rooms != NULL;
+}
+
+static void
+stop_rooms (CmNode *node)
+{
+  g_clear_pointer (&node->rooms, cm_rooms_free);
+}
+
 static gboolean
 start_accounts (CmNode *node, GError **error)
 {
@@ -238,6 +259,7 @@ static const Step steps[] = {
   { "migrations", CM_NODE_TOOL, migrate, NULL },
   { "ids", CM_NODE_TOOL, start_ids, stop_ids },
   { "committer", CM_NODE_SERVE, start_committer, stop_committer },
+  { "rooms", CM_NODE_SERVE, start_rooms, stop_rooms },
   { "accounts", CM_NODE_TOOL, start_accounts, stop_accounts },
   { "lanes", CM_NODE_SERVE, start_lanes, stop_lanes },
   { "limits", CM_NODE_SERVE, start_limits, stop_limits },

@@ -1,14 +1,12 @@
 #include "server/room-hooks.h"
 
 #include "server/aggregations.h"
-#include "server/push/push-rules.h"
 
 static void
 event_added (CmWrite *write, gint64 position_offset, const CmEvent *event, const CmRoomView *view,
              gpointer data)
 {
   cm_aggregations_event_added (write, event);
-  cm_push_event_added (write, position_offset, event, view, data);
 }
 
 CmRoomHooks
