@@ -63,7 +63,7 @@ typedef struct {
   CmBody body;
   CmHandler handler;
   gsize max_body; /* bytes; 0: the default of CM_BODY_* (1 MiB for client JSON, 64 KiB
-                     unauthenticated, 16 MiB federation, [media] max_upload for bytes) */
+                     unauthenticated, 16 MiB federation) */
 } CmRoute;
 
 /* The row that @call was matched with. */

@@ -1,6 +1,5 @@
 #include "server/router/router.h"
 
-#include "server/config/config.h"
 #include "server/http/call-private.h"
 #include "server/http/percent.h"
 #include "server/node.h"
@@ -9,9 +8,6 @@
 #include "server/router/trie.h"
 
 #include <string.h>
-
-/* Of a node without a configuration, as tests make it. */
-#define MAX_RAW (50 * 1024 * 1024)
 
 struct _CmRouter {
   CmNode *node;
@@ -27,8 +23,7 @@ cm_router_new (CmNode *node, const CmAuthenticators *authenticators, const CmRou
 
   router->node = node;
   router->authenticators = *authenticators;
-  router->trie =
-      cm_trie_new (node->config != NULL ? (gsize) node->config->media.max_upload : MAX_RAW);
+  router->trie = cm_trie_new ();
   for (gsize i = 0; i < n_tables; i++)
     for (const CmRoute *route = tables[i]; route->path != NULL; route++)
       cm_trie_add (router->trie, route);

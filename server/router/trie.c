@@ -16,7 +16,6 @@ struct _Node {
 
 struct _CmTrie {
   Node *root;
-  gsize max_raw;
 };
 
 static void node_free (gpointer data);
@@ -102,12 +101,11 @@ make_child (Node *node, const char *text, gsize length)
 }
 
 CmTrie *
-cm_trie_new (gsize max_raw)
+cm_trie_new (void)
 {
   CmTrie *trie = g_new0 (CmTrie, 1);
 
   trie->root = node_new (NULL, 0);
-  trie->max_raw = max_raw;
   return trie;
 }
 
@@ -143,14 +141,14 @@ serve_of (const char *path)
 }
 
 static gsize
-max_body_of (const CmTrie *trie, const CmRoute *route)
+max_body_of (const CmRoute *route)
 {
   if (route->max_body != 0)
     return route->max_body;
   if (route->body == CM_BODY_NONE)
     return 64 * KIB;
   if (route->body == CM_BODY_RAW)
-    return trie->max_raw;
+    return 50 * MIB;
   if (route->auth == CM_AUTH_FEDERATION)
     return 16 * MIB;
   return route->auth == CM_AUTH_NONE ? 64 * KIB : 1 * MIB;
@@ -187,7 +185,7 @@ add_path (CmTrie *trie, const CmRoute *route, const char *path)
   }
   match->route = route;
   match->serve = serve_of (path);
-  match->max_body = max_body_of (trie, route);
+  match->max_body = max_body_of (route);
   match->names = names_of (path);
   g_ptr_array_add (node->matches, match);
 }

@@ -25,8 +25,7 @@ typedef struct {
 
 typedef struct _CmTrie CmTrie;
 
-/* @max_raw: the largest body of routes that take it as bytes and name no other limit. */
-CmTrie *cm_trie_new (gsize max_raw);
+CmTrie *cm_trie_new (void);
 void cm_trie_free (CmTrie *trie);
 
 /* @route is borrowed. A path with the segment "v3" is reachable with "r0" too. Two routes of one
