@@ -1,0 +1,22 @@
+#include "server/rooms/member-content.h"
+
+#include "crypto/id.h"
+#include "server/accounts/profile.h"
+
+CmJsonDoc *
+cm_member_content_new (CmNode *node, const CmMemberContent *content, GError **error)
+{
+  g_autoptr (CmJsonWriter) writer = cm_json_writer_new ();
+
+  cm_json_open_object (writer, NULL);
+  cm_json_put_text (writer, "membership", content->membership);
+  if (content->user_id != NULL && cm_id_domain_is (content->user_id, node->server_name) &&
+      !cm_profile_put_member (node, writer, content->user_id, error))
+    return NULL;
+  cm_json_put_text (writer, "reason", content->reason);
+  cm_json_put_text (writer, "join_authorised_via_users_server", content->authorised_by);
+  if (content->is_direct)
+    cm_json_put_boolean (writer, "is_direct", TRUE);
+  cm_json_close (writer);
+  return cm_json_writer_end_doc (writer);
+}

@@ -1,0 +1,19 @@
+/* The content of m.room.member events that this server makes for its users. */
+#pragma once
+
+#include "crypto/json.h"
+#include "server/node.h"
+
+G_BEGIN_DECLS
+
+typedef struct {
+  const char *membership;
+  const char *user_id; /* whose name and picture go in, if he is a user of this server; or NULL */
+  const char *reason;  /* nullable */
+  const char *authorised_by; /* join_authorised_via_users_server; nullable */
+  gboolean is_direct;
+} CmMemberContent;
+
+CmJsonDoc *cm_member_content_new (CmNode *node, const CmMemberContent *content, GError **error);
+
+G_END_DECLS

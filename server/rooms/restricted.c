@@ -1,0 +1,117 @@
+#include "server/rooms/restricted.h"
+
+#include "crypto/id.h"
+#include "federation/auth-rules.h"
+#include "schema/membership.h"
+
+#include <string.h>
+
+static gboolean
+is_member_of (CmNode *node, const char *room_id, const char *user_id, const char *server)
+{
+  g_autoptr (CmRoomView) view = cm_rooms_view (node->rooms, room_id, NULL);
+
+  if (view == NULL)
+    return FALSE;
+  if (server != NULL)
+    return g_hash_table_contains (view->servers, server);
+  return cm_room_membership (view, user_id) == CM_MEMBERSHIP_JOIN;
+}
+
+gboolean
+cm_restricted_is_allowed (CmNode *node, const CmRoomView *view, const char *user_id,
+                          const char *server)
+{
+  g_autoptr (CmEvent) rules = cm_room_state_event (view, "m.room.join_rules", "", NULL);
+  const char *rule = rules != NULL ? cm_json_get_text (rules->content, "join_rule") : NULL;
+  const CmJson *condition;
+  CmJsonIter iter;
+
+  if (g_strcmp0 (rule, "restricted") != 0 && g_strcmp0 (rule, "knock_restricted") != 0)
+    return FALSE;
+  cm_json_iter_init (&iter, cm_json_get_array (rules->content, "allow"));
+  while (cm_json_iter_next (&iter, NULL, &condition)) {
+    const char *room_id = cm_json_get_text (condition, "room_id");
+    if (g_strcmp0 (cm_json_get_text (condition, "type"), "m.room_membership") == 0 &&
+        cm_id_is_room (room_id) && is_member_of (node, room_id, user_id, server))
+      return TRUE;
+  }
+  return FALSE;
+}
+
+typedef struct {
+  CmNode *node;
+  const CmRoomView *view;
+  const CmEvent *power, *create;
+} Search;
+
+static gboolean
+may_vouch (const Search *search, const char *user_id)
+{
+  return cm_id_domain_is (user_id, search->node->server_name) &&
+         cm_room_membership (search->view, user_id) == CM_MEMBERSHIP_JOIN &&
+         cm_power_of_user (search->power, search->create, user_id) >=
+             cm_power_level (search->power, "invite");
+}
+
+/* Those with a power of their own are few; where everybody may invite, anybody will do. */
+static char *
+find_authority (const Search *search, GError **error)
+{
+  const CmJson *users =
+      search->power != NULL ? cm_json_get_object (search->power->content, "users") : NULL;
+  const CmJson *more = search->create != NULL
+                           ? cm_json_get_array (search->create->content, "additional_creators")
+                           : NULL;
+  const CmJson *item;
+  const char *user_id;
+  CmJsonIter iter;
+
+  if (search->create != NULL && may_vouch (search, search->create->sender))
+    return g_strdup (search->create->sender);
+  cm_json_iter_init (&iter, users);
+  while (cm_json_iter_next (&iter, &user_id, NULL))
+    if (may_vouch (search, user_id))
+      return g_strdup (user_id);
+  cm_json_iter_init (&iter, more);
+  while (cm_json_iter_next (&iter, NULL, &item))
+    if (cm_json_text (item) != NULL && may_vouch (search, cm_json_text (item)))
+      return g_strdup (cm_json_text (item));
+  if (cm_power_level (search->power, "users_default") < cm_power_level (search->power, "invite"))
+    return NULL;
+  g_autoptr (CmDb) db = cm_pool_get (search->node->pool, error);
+  g_autofree char *anybody =
+      db != NULL ? cm_membership_any_local (db, search->view->room, error) : NULL;
+  return anybody != NULL && may_vouch (search, anybody) ? g_steal_pointer (&anybody) : NULL;
+}
+
+gboolean
+cm_restricted_check (CmNode *node, const CmRoomView *view, const char *user_id,
+                     CmRestricted *result, char **authority, GError **error)
+{
+  g_autoptr (CmEvent) rules = cm_room_state_event (view, "m.room.join_rules", "", NULL);
+  const char *rule = rules != NULL ? cm_json_get_text (rules->content, "join_rule") : NULL;
+  CmMembership membership = cm_room_membership (view, user_id);
+  g_autoptr (GError) failure = NULL;
+
+  *result = CM_RESTRICTED_NO;
+  *authority = NULL;
+  if ((g_strcmp0 (rule, "restricted") != 0 && g_strcmp0 (rule, "knock_restricted") != 0) ||
+      membership == CM_MEMBERSHIP_INVITE || membership == CM_MEMBERSHIP_JOIN)
+    return TRUE;
+  if (!cm_restricted_is_allowed (node, view, user_id, NULL)) {
+    g_set_error (error, CM_ERROR, CM_ERROR_FORBIDDEN,
+                 "You are in none of the rooms whose members may join");
+    return FALSE;
+  }
+  g_autoptr (CmEvent) power = cm_room_state_event (view, "m.room.power_levels", "", NULL);
+  g_autoptr (CmEvent) create = cm_room_state_event (view, "m.room.create", "", NULL);
+  Search search = { node, view, power, create };
+  *authority = find_authority (&search, &failure);
+  if (failure != NULL) {
+    g_propagate_error (error, g_steal_pointer (&failure));
+    return FALSE;
+  }
+  *result = *authority != NULL ? CM_RESTRICTED_GRANTED : CM_RESTRICTED_ELSEWHERE;
+  return TRUE;
+}
