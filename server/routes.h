@@ -7,13 +7,21 @@ G_BEGIN_DECLS
 
 extern const CmRoute cm_routes_account[];
 extern const CmRoute cm_routes_admin_register[];
+extern const CmRoute cm_routes_context[];
+extern const CmRoute cm_routes_create_room[];
 extern const CmRoute cm_routes_devices[];
-extern const CmRoute cm_routes_login[];
+extern const CmRoute cm_routes_join[];
 extern const CmRoute cm_routes_key_backup[];
+extern const CmRoute cm_routes_login[];
+extern const CmRoute cm_routes_members[];
+extern const CmRoute cm_routes_membership[];
+extern const CmRoute cm_routes_messages[];
 extern const CmRoute cm_routes_meta[];
 extern const CmRoute cm_routes_openid[];
 extern const CmRoute cm_routes_profile[];
 extern const CmRoute cm_routes_register[];
+extern const CmRoute cm_routes_room_state[];
+extern const CmRoute cm_routes_send[];
 
 extern const CmRoute *const cm_route_tables[];
 extern const gsize cm_n_route_tables;

@@ -60,9 +60,7 @@ config_error (GError **error, const CmListener *listener, const char *what, cons
 static void
 log_library (void *data, const char *format, va_list arguments)
 {
-  g_autofree char *text = g_strdup_vprintf (format, arguments);
-
-  g_debug ("%s", g_strchomp (text));
+  g_logv (G_LOG_DOMAIN, G_LOG_LEVEL_DEBUG, format, arguments);
 }
 
 /* Paths stay raw: ids hold %2F, and federation signs what stood in the request line. */
@@ -126,36 +124,25 @@ port_new (CmHttpServer *server, const CmListener *listener)
   return port;
 }
 
-static gboolean
-set_option (int fd, int level, int option, int value)
-{
-  return setsockopt (fd, level, option, &value, sizeof value) == 0;
-}
-
-/* The loops share a port, but the first socket must find it free of anybody else: of a second
- * node by mistake, which would get half of our clients. So it begins to share once it is bound. */
-static gboolean
-bind_and_listen (int fd, const struct addrinfo *info, gboolean first)
-{
-  if (info->ai_family == AF_INET6 && !set_option (fd, IPPROTO_IPV6, IPV6_V6ONLY, FALSE))
-    return FALSE;
-  return set_option (fd, SOL_SOCKET, SO_REUSEADDR, TRUE) &&
-         (first || set_option (fd, SOL_SOCKET, SO_REUSEPORT, TRUE)) &&
-         bind (fd, info->ai_addr, info->ai_addrlen) == 0 &&
-         set_option (fd, SOL_SOCKET, SO_REUSEPORT, TRUE) && listen (fd, BACKLOG) == 0;
-}
-
 static int
-open_socket (const struct addrinfo *info, gboolean first)
+bind_socket (const struct addrinfo *info)
 {
+  int on = 1, off = 0;
   int fd = socket (info->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
-  if (fd < 0 || bind_and_listen (fd, info, first))
-    return fd;
-  int saved = errno;
-  close (fd);
-  errno = saved;
-  return -1;
+  if (fd < 0)
+    return -1;
+  if (info->ai_family == AF_INET6)
+    setsockopt (fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
+  if (setsockopt (fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
+      setsockopt (fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0 ||
+      bind (fd, info->ai_addr, info->ai_addrlen) != 0 || listen (fd, BACKLOG) != 0) {
+    int saved = errno;
+    close (fd);
+    errno = saved;
+    return -1;
+  }
+  return fd;
 }
 
 static guint16
@@ -183,7 +170,7 @@ bind_sockets (CmPort *port, const CmListener *listener, int *fds, guint n, GErro
     int code = getaddrinfo (address, service, &hints, &info);
     if (code != 0)
       return config_error (error, listener, address, gai_strerror (code));
-    fds[i] = open_socket (info, i == 0);
+    fds[i] = bind_socket (info);
     freeaddrinfo (info);
     if (fds[i] < 0)
       return config_error (error, listener, "cannot listen", g_strerror (errno));
@@ -199,7 +186,7 @@ connection_limit (const CmHttpServer *server)
 
   if (getrlimit (RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
     return 65536;
-  return (guint) (MAX (limit.rlim_cur, 2 * RESERVED_FDS) - RESERVED_FDS) / server->n_loops;
+  return (guint) MAX (limit.rlim_cur, 2 * RESERVED_FDS) - RESERVED_FDS / server->n_loops;
 }
 
 /* The library copies the options; the TLS files must live while it runs. */

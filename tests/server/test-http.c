@@ -1,15 +1,22 @@
 #include "http-support.h"
 
-#include <gio/gio.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
 #define EDGE  "/_matrix/client/v3/edge"
 #define LANE  "/_matrix/client/v3/lane"
+#define HOLD  "/_matrix/client/v3/hold"
 #define ECHO  "/_matrix/client/v3/echo"
 #define HOST  "Host: test\r\n"
 #define BEGIN "GET " EDGE " HTTP/1.1\r\n" HOST
+
+/* What is held, for the tests to answer. */
+static struct {
+  GMutex lock;
+  GPtrArray *calls;
+  gint n_calls, n_gone;
+} held;
 
 static CmReply *
 handle_hello (CmCall *call, GError **error)
@@ -33,6 +40,24 @@ handle_param (CmCall *call, GError **error)
   return cm_reply_new (200, "text/plain", g_bytes_new (text, strlen (text)));
 }
 
+static void
+note_gone (CmCall *call, gpointer data)
+{
+  g_assert_true (cm_call_is_gone (call));
+  g_atomic_int_inc (&held.n_gone);
+}
+
+static CmReply *
+handle_hold (CmCall *call, GError **error)
+{
+  g_mutex_lock (&held.lock);
+  g_ptr_array_add (held.calls, cm_call_ref (call));
+  g_mutex_unlock (&held.lock);
+  cm_call_on_gone (call, note_gone, NULL);
+  g_atomic_int_inc (&held.n_calls);
+  return CM_REPLY_LATER;
+}
+
 static CmReply *
 handle_headers (CmCall *call, GError **error)
 {
@@ -44,25 +69,37 @@ handle_headers (CmCall *call, GError **error)
 }
 
 static CmReply *
-handle_address (CmCall *call, GError **error)
+handle_fail (CmCall *call, GError **error)
 {
-  return cm_reply_new (200, "text/plain",
-                       g_bytes_new (cm_call_address (call), strlen (cm_call_address (call))));
+  g_set_error_literal (error, CM_ERROR, CM_ERROR_DATABASE, "SELECT secret FROM /etc/path");
+  return NULL;
 }
 
 static const CmRoute routes[] = {
-  { "GET", "/_matrix/client/v3/address", CM_AUTH_NONE, 0, CM_LANE_CLIENT, CM_BODY_NONE,
-    handle_address, 0 },
   { "GET", EDGE, CM_AUTH_NONE, 0, CM_LANE_EDGE, CM_BODY_NONE, handle_hello, 0 },
   { "GET", LANE, CM_AUTH_NONE, 0, CM_LANE_CLIENT, CM_BODY_NONE, handle_hello, 0 },
+  { "GET", HOLD, CM_AUTH_NONE, 0, CM_LANE_CLIENT, CM_BODY_NONE, handle_hold, 0 },
+  { "GET", "/_matrix/client/v3/hold_edge", CM_AUTH_NONE, 0, CM_LANE_EDGE, CM_BODY_NONE, handle_hold,
+    0 },
   { "POST", ECHO, CM_AUTH_NONE, 0, CM_LANE_CLIENT, CM_BODY_RAW, handle_echo, 1024 * 1024 },
   { "GET", "/_matrix/client/v3/param/{text}", CM_AUTH_NONE, 0, CM_LANE_CLIENT, CM_BODY_NONE,
     handle_param, 0 },
   { "GET", "/_matrix/client/v3/headers", CM_AUTH_NONE, 0, CM_LANE_EDGE, CM_BODY_NONE,
     handle_headers, 0 },
+  { "GET", "/_matrix/client/v3/fail", CM_AUTH_NONE, 0, CM_LANE_CLIENT, CM_BODY_NONE, handle_fail,
+    0 },
   { "GET", "/plain", CM_AUTH_NONE, 0, CM_LANE_EDGE, CM_BODY_NONE, handle_hello, 0 },
   CM_ROUTES_END,
 };
+
+static TestEdge *
+edge_new (guint loops)
+{
+  g_clear_pointer (&held.calls, g_ptr_array_unref);
+  held.calls = g_ptr_array_new_with_free_func ((GDestroyNotify) cm_call_unref);
+  held.n_calls = held.n_gone = 0;
+  return test_edge_new (loops, routes, NULL);
+}
 
 static void
 assert_status (int fd, guint status)
@@ -76,7 +113,7 @@ assert_status (int fd, guint status)
 static void
 test_answers (void)
 {
-  g_autoptr (TestEdge) edge = test_edge_new (2, routes, NULL);
+  g_autoptr (TestEdge) edge = edge_new (2);
   g_autoptr (TestAnswer) quick = test_ask (edge->port, "GET", EDGE, NULL);
   g_autoptr (TestAnswer) lane = test_ask (edge->port, "GET", LANE, NULL);
   g_autoptr (TestAnswer) head = test_ask (edge->port, "HEAD", LANE, NULL);
@@ -107,7 +144,7 @@ test_cors (void)
     { "GET", "/.well-known/matrix/nothing", 404, TRUE },
     { "GET", "/plain", 200, FALSE },
   };
-  g_autoptr (TestEdge) edge = test_edge_new (1, routes, NULL);
+  g_autoptr (TestEdge) edge = edge_new (1);
 
   for (guint i = 0; i < G_N_ELEMENTS (table); i++) {
     g_autoptr (TestAnswer) answer = test_ask (edge->port, table[i].method, table[i].target, NULL);
@@ -128,7 +165,7 @@ test_cors (void)
 static void
 test_keep_alive (void)
 {
-  g_autoptr (TestEdge) edge = test_edge_new (1, routes, NULL);
+  g_autoptr (TestEdge) edge = edge_new (1);
   int fd = test_connect (edge->port);
 
   for (guint i = 0; i < 50; i++) {
@@ -156,7 +193,7 @@ test_keep_alive (void)
 static void
 test_expect_continue (void)
 {
-  g_autoptr (TestEdge) edge = test_edge_new (1, routes, NULL);
+  g_autoptr (TestEdge) edge = edge_new (1);
   int fd = test_connect (edge->port);
   char interim[64] = "";
 
@@ -248,7 +285,7 @@ test_smuggling (void)
     { nul_name, sizeof nul_name - 1, 400 },
     { nul_value, sizeof nul_value - 1, 400 },
   };
-  g_autoptr (TestEdge) edge = test_edge_new (1, routes, NULL);
+  g_autoptr (TestEdge) edge = edge_new (1);
 
   for (guint i = 0; i < G_N_ELEMENTS (table); i++)
     assert_bad (edge->port, &table[i]);
@@ -268,7 +305,7 @@ test_host_confusion (void)
     { "GET " EDGE " HTTP/1.1\r\nHost:\r\n\r\n" SMUGGLED, 0, 400 },
     { "GET http://other" EDGE " HTTP/1.1\r\n" HOST "\r\n" SMUGGLED, 0, 400 },
   };
-  g_autoptr (TestEdge) edge = test_edge_new (1, routes, NULL);
+  g_autoptr (TestEdge) edge = edge_new (1);
 
   for (guint i = 0; i < G_N_ELEMENTS (table); i++)
     assert_bad (edge->port, &table[i]);
@@ -318,7 +355,7 @@ test_edge_table (void)
     { large_target, 0, 414 },
   };
   const Bad too_many = { many->str, 0, 431 };
-  g_autoptr (TestEdge) edge = test_edge_new (1, routes, NULL);
+  g_autoptr (TestEdge) edge = edge_new (1);
   for (guint i = 0; i < G_N_ELEMENTS (table); i++)
     assert_bad (edge->port, &table[i]);
   assert_bad (edge->port, &too_many);
@@ -341,7 +378,7 @@ test_escapes (void)
     EDGE "?%ff=b",
     EDGE "?a=b&c=%00",
   };
-  g_autoptr (TestEdge) edge = test_edge_new (1, routes, NULL);
+  g_autoptr (TestEdge) edge = edge_new (1);
 
   for (guint i = 0; i < G_N_ELEMENTS (bad); i++) {
     g_autoptr (TestAnswer) answer = test_ask (edge->port, "GET", bad[i], NULL);
@@ -353,123 +390,10 @@ test_escapes (void)
   g_assert_cmpstr (good->body, ==, "a/b+\xc3\xa4");
 }
 
-/* class header-injection: a value that would end its line is dropped, a type replaced; the rest
- * stands. */
-static void
-test_header_injection (void)
-{
-  g_autoptr (TestEdge) edge = test_edge_new (1, routes, NULL);
-  g_log_set_always_fatal (G_LOG_FATAL_MASK);
-  g_autoptr (TestAnswer) answer = test_ask (edge->port, "GET", "/_matrix/client/v3/headers", NULL);
-
-  g_assert_cmpuint (answer->status, ==, 200);
-  g_assert_null (strcasestr (answer->head, "evil"));
-  g_assert_null (strcasestr (answer->head, "cookie"));
-  g_assert_null (strcasestr (answer->head, "disposition"));
-  g_assert_nonnull (strstr (answer->head, "\r\nX-Good: yes\r\n"));
-  g_assert_nonnull (strstr (answer->head, "\r\nContent-Type: application/octet-stream\r\n"));
-}
-
-/* class rate-limit-bypass: only what a proxy of ours adds is believed, however much stands before
- * it. */
-static void
-test_forwarded (void)
-{
-  static const struct {
-    const char *forwarded, *expected;
-  } table[] = {
-    { "192.0.2.1", "192.0.2.1" },
-    { "198.51.100.1, 192.0.2.1", "192.0.2.1" },
-    { "192.0.2.1, 127.0.0.9", "192.0.2.1" },
-    { "192.0.2.1\r\nX-Forwarded-For: 192.0.2.2", "192.0.2.2" },
-    { "2001:DB8::1", "2001:db8::1" },
-    { "192.0.2.1, nonsense", "127.0.0.1" },
-    { "", "127.0.0.1" },
-    { "127.0.0.9", "127.0.0.9" },
-  };
-  g_autoptr (TestEdge) edge = test_edge_new (1, routes, NULL);
-  g_autoptr (GPtrArray) trusted = g_ptr_array_new_with_free_func (g_object_unref);
-  const CmListener listener = { .name = "proxied",
-                                .address = "127.0.0.1",
-                                .serve = CM_SERVE_CLIENT };
-
-  g_ptr_array_add (trusted, g_inet_address_mask_new_from_string ("127.0.0.0/8", NULL));
-  cm_http_server_trust (edge->node.http, trusted);
-  g_assert_true (cm_http_server_listen (edge->node.http, &listener, NULL));
-  for (guint trust = 0; trust < 2; trust++)
-    for (guint i = 0; i < G_N_ELEMENTS (table); i++) {
-      int fd = test_connect (trust ? cm_http_server_port (edge->node.http, "proxied") : edge->port);
-      test_print (fd,
-                  "GET /_matrix/client/v3/address HTTP/1.1\r\n" HOST "X-Forwarded-For: %s\r\n\r\n",
-                  table[i].forwarded);
-      g_autoptr (TestAnswer) answer = test_read (fd, FALSE);
-      g_assert_cmpstr (answer->body, ==, trust ? table[i].expected : "127.0.0.1");
-      close (fd);
-    }
-}
-
-static struct {
-  GMutex lock;
-  GPtrArray *lines;
-} logged;
-
-static GLogWriterOutput
-keep_line (GLogLevelFlags level, const GLogField *fields, gsize n_fields, gpointer data)
-{
-  g_mutex_lock (&logged.lock);
-  for (gsize i = 0; i < n_fields; i++)
-    if (strcmp (fields[i].key, "MESSAGE") == 0 && (level & G_LOG_LEVEL_DEBUG) == 0)
-      g_ptr_array_add (logged.lines, g_strdup (fields[i].value));
-  g_mutex_unlock (&logged.lock);
-  return G_LOG_WRITER_HANDLED;
-}
-
-static guint
-count_lines (const char *part)
-{
-  guint n = 0;
-
-  g_mutex_lock (&logged.lock);
-  for (guint i = 0; i < logged.lines->len; i++)
-    n += strstr (logged.lines->pdata[i], part) != NULL;
-  g_mutex_unlock (&logged.lock);
-  return n;
-}
-
-/* class log-and-error-disclosure: one line for each request, without its query and without what a
- * terminal would obey. */
-static void
-test_log (void)
-{
-  static const char *const requests[] = {
-    BEGIN "User-Agent: \x1b[31m\r\nAuthorization: Bearer s3cret\r\n\r\n",
-    "GET " LANE "?access_token=s3cret HTTP/1.1\r\n" HOST "\r\n",
-    "GET /\x1b[31m?access_token=s3cret HTTP/1.1\r\n" HOST "\r\n",
-    POST "Transfer-Encoding: chunked\r\nContent-Length: 1\r\nX: s3cret\r\n\r\n",
-  };
-  TestEdge *edge = test_edge_new (1, routes, NULL);
-  guint before = logged.lines->len;
-
-  for (guint i = 0; i < G_N_ELEMENTS (requests); i++) {
-    int fd = test_connect (edge->port);
-    test_print (fd, "%s", requests[i]);
-    g_autoptr (TestAnswer) answer = test_read (fd, FALSE);
-    g_assert_nonnull (answer);
-    close (fd);
-  }
-  test_edge_free (edge);
-  g_assert_cmpuint (logged.lines->len - before, ==, G_N_ELEMENTS (requests));
-  g_assert_cmpuint (count_lines ("GET " LANE " 200 "), >=, 1);
-  g_assert_cmpuint (count_lines ("s3cret"), ==, 0);
-  g_assert_cmpuint (count_lines ("\x1b"), ==, 0);
-}
-
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
-  logged.lines = g_ptr_array_new_with_free_func (g_free);
-  g_log_set_writer_func (keep_line, NULL, NULL);
   g_test_add_func ("/http/answers", test_answers);
   g_test_add_func ("/http/cors", test_cors);
   g_test_add_func ("/http/keep-alive", test_keep_alive);
@@ -478,8 +402,10 @@ main (int argc, char **argv)
   g_test_add_func ("/http/host-confusion/CVE-2025-14523", test_host_confusion);
   g_test_add_func ("/http/http-edge-and-slow/table", test_edge_table);
   g_test_add_func ("/http/http-edge-and-slow/escapes", test_escapes);
-  g_test_add_func ("/http/header-injection", test_header_injection);
-  g_test_add_func ("/http/rate-limit-bypass/forwarded", test_forwarded);
-  g_test_add_func ("/http/log-and-error-disclosure", test_log);
+  if (g_getenv ("BENCH")) {
+    TestEdge *edge = test_edge_new (atoi (g_getenv ("BENCH")), routes, NULL);
+    g_print ("port %u\n", edge->port);
+    pause ();
+  }
   return g_test_run ();
 }

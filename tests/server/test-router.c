@@ -180,7 +180,7 @@ test_serve (void)
     { "/_comity/metrics", CM_SERVE_ADMIN },
   };
   CmSegment segments[CM_TRIE_MAX_SEGMENTS];
-  CmTrie *trie = cm_trie_new (0);
+  CmTrie *trie = cm_trie_new ();
   CmRoute rows[G_N_ELEMENTS (table)];
   gboolean known;
 

@@ -78,6 +78,10 @@ class Client:
         """The same person, signed in anew."""
         return Client(self.node, base=self.base).login(self.user_id, self.password)
 
+    def twin(self):
+        """The same device with connections of its own, for another thread."""
+        return Client(self.node, self.user_id, self.token, self.device_id, self.password, self.base)
+
     # Rooms
 
     def create_room(self, **body):

@@ -1,0 +1,87 @@
+#include "schema/room-directory.h"
+#include "server/node.h"
+#include "server/rooms/invite.h"
+#include "server/rooms/recipe.h"
+#include "server/routes.h"
+
+/* The alias and the directory's entry are committed with the room. */
+static void
+directory_entries (CmWrite *write, const char *room_id, gint64 room, gpointer data)
+{
+  const CmRecipe *recipe = data;
+
+  if (cm_recipe_alias (recipe) != NULL)
+    cm_alias_add (write, cm_recipe_alias (recipe), room, cm_recipe_create_event (recipe)->sender);
+  if (cm_recipe_is_listed (recipe))
+    cm_room_set_listed (write, room, TRUE);
+}
+
+static gboolean
+check_alias_is_free (CmNode *node, const char *alias, GError **error)
+{
+  g_autoptr (CmDb) db = cm_pool_get (node->pool, error);
+  g_autoptr (CmAlias) taken = NULL;
+  GError *local = NULL;
+
+  if (db == NULL)
+    return FALSE;
+  taken = cm_alias_find (db, alias, &local);
+  if (local != NULL)
+    g_propagate_error (error, local);
+  else if (taken != NULL)
+    g_set_error (error, CM_ERROR, CM_ERROR_ROOM_IN_USE, "Room alias %s is taken", alias);
+  return taken == NULL && local == NULL;
+}
+
+/* The room is there: a server that cannot be reached must not make the client believe otherwise. */
+static void
+invite_elsewhere (CmNode *node, CmRoom *room, const CmRecipe *recipe)
+{
+  gsize count;
+  const CmDraft *invites = cm_recipe_remote_invites (recipe, &count);
+
+  for (gsize i = 0; i < count; i++) {
+    g_autoptr (GError) error = NULL;
+    g_autoptr (CmEvent) invite = cm_room_invite (node, room, invites[i].sender,
+                                                 invites[i].state_key, invites[i].content, &error);
+    if (invite == NULL)
+      g_message ("Inviting %s to a new room failed: %s", invites[i].state_key, error->message);
+  }
+}
+
+static CmReply *
+create_room (CmCall *call, GError **error)
+{
+  CmNode *node = cm_call_node (call);
+  g_autoptr (CmRecipe) recipe =
+      cm_recipe_new (node, cm_call_user (call), cm_call_json (call), error);
+  gsize count;
+
+  if (recipe == NULL)
+    return NULL;
+  if (cm_recipe_alias (recipe) != NULL &&
+      !check_alias_is_free (node, cm_recipe_alias (recipe), error))
+    return NULL;
+  const CmDraft *drafts = cm_recipe_drafts (recipe, &count);
+  g_autoptr (CmRoom) room =
+      cm_rooms_create (node->rooms, cm_recipe_version (recipe), cm_recipe_create_event (recipe),
+                       drafts, count, directory_entries, recipe, error);
+  if (room == NULL)
+    return NULL;
+  invite_elsewhere (node, room, recipe);
+
+  g_autoptr (CmRoomView) view = cm_room_view (room);
+  g_autoptr (CmJsonWriter) writer = cm_json_writer_new ();
+  cm_json_open_object (writer, NULL);
+  cm_json_put_text (writer, "room_id", view->room_id);
+  cm_json_put_text (writer, "room_alias", cm_recipe_alias (recipe));
+  cm_json_close (writer);
+  return cm_reply_json (writer);
+}
+
+/* Invites may go to other servers, hence the lane. */
+const CmRoute cm_routes_create_room[] = {
+  { "POST", "/_matrix/client/v3/createRoom", CM_AUTH_TOKEN, CM_LIMIT_JOIN, CM_LANE_BLOCKING,
+    CM_BODY_JSON, create_room, 0 },
+  CM_ROUTES_END,
+};
