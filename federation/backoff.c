@@ -48,8 +48,15 @@ add_entry (CmBackoff *backoff, const char *server)
 static void
 tell (CmBackoff *backoff, const char *server, gint64 retry_at, gint64 retry_after)
 {
-  if (backoff->changed != NULL)
-    backoff->changed (server, retry_at, retry_after, backoff->data);
+  CmBackoffChanged changed;
+  gpointer data;
+
+  g_mutex_lock (&backoff->lock);
+  changed = backoff->changed;
+  data = backoff->data;
+  g_mutex_unlock (&backoff->lock);
+  if (changed != NULL)
+    changed (server, retry_at, retry_after, data);
 }
 
 CmBackoff *
@@ -129,6 +136,8 @@ cm_backoff_restore (CmBackoff *backoff, const char *server, gint64 retry_at_ms,
 void
 cm_backoff_listen (CmBackoff *backoff, CmBackoffChanged changed, gpointer data)
 {
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&backoff->lock);
+
   backoff->changed = changed;
   backoff->data = data;
 }

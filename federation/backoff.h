@@ -21,7 +21,7 @@ void cm_backoff_succeeded (CmBackoff *backoff, const char *server);
 /* As the last run left it. */
 void cm_backoff_restore (CmBackoff *backoff, const char *server, gint64 retry_at_ms, gint64 retry_after_ms);
 
-/* Told of every change, on the thread that made it, no lock held; @retry_at_ms 0 when the server is well again. One listener, set before use. */
+/* Told of every change, on the thread that made it, no lock held; @retry_at_ms 0 when the server is well again. One listener; NULL: none any more. */
 typedef void (*CmBackoffChanged) (const char *server, gint64 retry_at_ms, gint64 retry_after_ms, gpointer data);
 void cm_backoff_listen (CmBackoff *backoff, CmBackoffChanged changed, gpointer data);
 

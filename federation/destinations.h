@@ -17,14 +17,15 @@ G_BEGIN_DECLS
 
 typedef struct _CmDestinations CmDestinations;
 
-/* Begins at once with what the last run left unsent. @client's back-off is read from table destination, and written there. */
+/* Begins at once with what the last run left unsent. @client's back-off is read from table destination, and written there. Before the first
+ * write of @committer, to which it listens. */
 CmDestinations *cm_destinations_new (CmPool *pool, CmCommitter *committer, CmFedClient *client, const char *server_name, GError **error);
-/* Stops sending; what was not acknowledged goes out after the next start. Waits for requests under way: see cm_outbound_stop. */
+/* Sends no more; what was not acknowledged goes out after the next start. Waits for requests under way: cm_outbound_stop ends them. While
+ * the committer is still there. */
+void cm_destinations_stop (CmDestinations *destinations);
+/* When nothing is written any more. */
 void cm_destinations_free (CmDestinations *destinations);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CmDestinations, cm_destinations_free)
-
-/* A CmCommitListener: notices what the functions below added to writes. @destinations: CmDestinations. */
-void cm_destinations_committed (const CmWrite *write, gint64 position, gpointer destinations);
 
 /* Adds to @write that the event of number @event, which stands at position offset @offset of @write, goes to @servers (other servers
  * only; those that are in the room before or after it). Call it once an event, and only for events of this server's that were accepted. */

@@ -101,6 +101,12 @@ cm_write_take_positions (CmWrite *write, gint64 count)
   return first;
 }
 
+gint64
+cm_write_positions (const CmWrite *write)
+{
+  return write->positions;
+}
+
 void
 cm_write_topic (CmWrite *write, CmTopicKind kind, const char *name)
 {
@@ -133,4 +139,15 @@ cm_write_attached (const CmWrite *write, const char *kind)
       return attachment->object;
   }
   return NULL;
+}
+
+void
+cm_write_foreach_attached (const CmWrite *write, const char *kind, CmAttachedFunc func,
+                           gpointer data)
+{
+  for (guint i = 0; i < write->attachments->len; i++) {
+    const Attachment *attachment = &g_array_index (write->attachments, Attachment, i);
+    if (strcmp (attachment->kind, kind) == 0)
+      func (attachment->object, data);
+  }
 }

@@ -22,6 +22,7 @@ void cm_write_add_fenced (CmWrite *write, const CmSql *sql, const CmParam *param
 /* How many stream positions this write needs; 0 unless asked. Returns the offset of the first of
  * the @count new ones. */
 gint64 cm_write_take_positions (CmWrite *write, gint64 count);
+gint64 cm_write_positions (const CmWrite *write);
 
 /* What the write concerns, told to the committer's listener once it is published: wake-ups, never
  * data. */
@@ -30,7 +31,6 @@ typedef enum {
   CM_TOPIC_ROOM,   /* a room id: events, receipts, typing */
   CM_TOPIC_SERVER, /* a destination that has something new to be sent */
 } CmTopicKind;
-
 void cm_write_topic (CmWrite *write, CmTopicKind kind, const char *name);
 typedef void (*CmTopicFunc) (CmTopicKind kind, const char *name, gpointer data);
 void cm_write_foreach_topic (const CmWrite *write, CmTopicFunc func, gpointer data);
@@ -39,5 +39,9 @@ void cm_write_foreach_topic (const CmWrite *write, CmTopicFunc func, gpointer da
  * the write). */
 void cm_write_attach (CmWrite *write, const char *kind, gpointer object, GDestroyNotify destroy);
 gpointer cm_write_attached (const CmWrite *write, const char *kind);
+/* For each of several of the same kind, in order. */
+typedef void (*CmAttachedFunc) (gpointer object, gpointer data);
+void cm_write_foreach_attached (const CmWrite *write, const char *kind, CmAttachedFunc func,
+                                gpointer data);
 
 G_END_DECLS

@@ -28,11 +28,11 @@ CREATE INDEX audience_server ON audience USING gin (servers);
 
 -- Which event went to whom: one narrow row an event, however many servers it goes to.
 CREATE TABLE destination_event (
+    position bigint PRIMARY KEY,
     audience bytea NOT NULL REFERENCES audience,
-    position bigint NOT NULL,
-    event    bigint NOT NULL,
-    PRIMARY KEY (audience, position)
+    event    bigint NOT NULL
 );
+CREATE INDEX destination_event_audience ON destination_event (audience, position);
 
 -- EDUs that must arrive; gone when acknowledged.
 CREATE TABLE destination_edu (

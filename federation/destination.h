@@ -1,0 +1,57 @@
+/* One destination of the outbound queues: what it has yet to be sent, and how it stands. Guarded by the lock of CmDestinations, but for
+ * what only the thread that serves it touches. */
+#pragma once
+
+#include "federation/destination-private.h"
+
+G_BEGIN_DECLS
+
+typedef enum {
+  CM_DESTINATION_IDLE,     /* nothing to send */
+  CM_DESTINATION_QUEUED,   /* waits for a thread */
+  CM_DESTINATION_SERVED,   /* by a thread, one at a time */
+  CM_DESTINATION_SLEEPING, /* until wake_at */
+} CmDestinationState;
+
+typedef struct {
+  char *server;
+  CmDestinationState state;
+  gint64 wake_at;        /* ms since 1970 */
+  GArray *events;        /* of CmOutgoing, in order: known without asking the database */
+  gboolean behind;       /* there may be more in the database than in events */
+  gboolean stored_edus;  /* there may be EDUs in the database */
+  GPtrArray *ephemeral;  /* of Ephemeral */
+
+  /* The serving thread's own. */
+  CmTransactionBatch *batch; /* not yet acknowledged; the same until it is */
+  gint64 sent;           /* the position of the last event that was acknowledged since the start */
+  guint limit;           /* how many items a transaction may have: fewer after one was refused as a whole */
+  guint failures;        /* since the last success */
+} CmDestination;
+
+CmDestination *cm_destination_new (const char *server);
+void cm_destination_free (CmDestination *destination);
+
+void cm_destination_add_event (CmDestination *destination, gint64 position, gint64 event);
+void cm_destination_add_ephemeral (CmDestination *destination, const char *key, GBytes *edu);
+gboolean cm_destination_has_work (CmDestination *destination);
+
+/* What one transaction is to be made of, taken under the lock. */
+typedef struct {
+  gboolean behind;
+  gboolean stored_edus;
+  GArray *events;       /* of CmOutgoing */
+  GPtrArray *ephemeral; /* of GBytes */
+  guint limit;
+} CmDestinationWork;
+
+CmDestinationWork cm_destination_take_work (CmDestination *destination);
+void cm_destination_work_clear (CmDestinationWork *work);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (CmDestinationWork, cm_destination_work_clear)
+
+/* batch was acknowledged: by the server, and in the database. */
+void cm_destination_acknowledged (CmDestination *destination);
+/* batch was refused for what is in it: TRUE when a smaller one is to be tried, FALSE when one item is left, and is to be given up. */
+gboolean cm_destination_refused (CmDestination *destination);
+
+G_END_DECLS

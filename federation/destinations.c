@@ -1,0 +1,514 @@
+#include "federation/destination.h"
+
+#define THREADS             24
+#define THREADS_FOR_FAILING 6 /* of those: the dead must not keep the living waiting */
+#define SEND_MS             60000
+#define FIRST_PAUSE_MS      5000
+#define LONGEST_PAUSE_MS    (6 * 3600 * 1000)
+#define SWEEP_MS            (3600 * 1000)
+#define RESCAN_PAUSE_MS     30000
+
+struct _CmDestinations {
+  CmPool *pool;
+  CmCommitter *committer;
+  CmFedClient *client;
+  CmBackoff *backoff;
+  char *server_name;
+  GThread *threads[THREADS];
+
+  GMutex lock;
+  GCond wake;
+  gboolean stopping;
+  GHashTable *all; /* server -> CmDestination */
+  GQueue ready;    /* of CmDestination: nothing is known against them */
+  GQueue failing;
+  guint serving_failing;
+  gint64 next_wake; /* when the first of those asleep is due, ms since 1970 */
+  gint64 next_sweep;
+  gint64 next_rescan; /* G_MAXINT64: none is needed */
+  gint64 seen;        /* the last position that the committer told of */
+};
+
+static gint64
+now_ms (void)
+{
+  return g_get_real_time () / 1000;
+}
+
+static CmDestination *
+find_or_add (CmDestinations *self, const char *server)
+{
+  CmDestination *destination = g_hash_table_lookup (self->all, server);
+
+  if (destination == NULL) {
+    destination = cm_destination_new (server);
+    destination->behind = TRUE; /* for all that is known here */
+    g_hash_table_insert (self->all, destination->server, destination);
+  }
+  return destination;
+}
+
+static void
+queue (CmDestinations *self, CmDestination *destination, GQueue *where)
+{
+  destination->state = CM_DESTINATION_QUEUED;
+  g_queue_push_tail (where, destination);
+  g_cond_signal (&self->wake);
+}
+
+static void
+wake (CmDestinations *self, CmDestination *destination)
+{
+  if (destination->state == CM_DESTINATION_IDLE)
+    queue (self, destination, &self->ready);
+}
+
+static void
+sleep_until (CmDestinations *self, CmDestination *destination, gint64 when)
+{
+  destination->state = CM_DESTINATION_SLEEPING;
+  destination->wake_at = when;
+  g_ptr_array_set_size (destination->ephemeral, 0);
+  if (when < self->next_wake) {
+    self->next_wake = when;
+    g_cond_signal (&self->wake);
+  }
+}
+
+static void
+wake_sleepers (CmDestinations *self, gint64 now)
+{
+  GHashTableIter iter;
+  gpointer value;
+
+  self->next_wake = G_MAXINT64;
+  g_hash_table_iter_init (&iter, self->all);
+  while (g_hash_table_iter_next (&iter, NULL, &value)) {
+    CmDestination *destination = value;
+
+    if (destination->state != CM_DESTINATION_SLEEPING)
+      continue;
+    if (destination->wake_at <= now)
+      queue (self, destination, &self->failing);
+    else
+      self->next_wake = MIN (self->next_wake, destination->wake_at);
+  }
+}
+
+/* The transaction to send now, made if there is none. FALSE when that failed; no batch when there
+ * is nothing to send. */
+static gboolean
+prepare (CmDestinations *self, CmDestination *destination, GError **error)
+{
+  g_auto (CmDestinationWork) work = { 0 };
+  guint pdus, edus;
+
+  g_mutex_lock (&self->lock);
+  work = cm_destination_take_work (destination);
+  g_mutex_unlock (&self->lock);
+
+  pdus = MIN (work.limit, CM_TRANSACTION_MAX_PDUS);
+  if (work.behind) {
+    GArray *found = cm_destination_find_events (
+        self->pool, destination->server, cm_committer_position (self->committer), pdus, error);
+
+    if (found == NULL)
+      return FALSE;
+    g_array_unref (work.events);
+    work.events = found;
+  }
+  /* Short of a full transaction PDUs and EDUs go apart, to find the one that is refused. */
+  edus = CM_TRANSACTION_MAX_EDUS - work.ephemeral->len;
+  if (work.limit < CM_TRANSACTION_MAX_PDUS + CM_TRANSACTION_MAX_EDUS)
+    edus = work.events->len > 0 ? 0 : MIN (work.limit, CM_TRANSACTION_MAX_EDUS);
+  if (work.events->len > 0 || work.stored_edus || work.ephemeral->len > 0)
+    destination->batch =
+        cm_transaction_batch_make (self->pool, self->server_name, destination->server, work.events,
+                                   work.stored_edus ? edus : 0, work.ephemeral, error);
+  if (destination->batch == NULL && (work.events->len > 0 || work.stored_edus))
+    return FALSE;
+
+  g_mutex_lock (&self->lock);
+  destination->behind |= work.behind && work.events->len == pdus;
+  destination->stored_edus |=
+      work.stored_edus && (edus == 0 || destination->batch->edus->len >= edus);
+  g_mutex_unlock (&self->lock);
+  return TRUE;
+}
+
+/* Takes note in the database. A batch whose acknowledgement cannot be stored goes out again, as the
+ * same transaction. */
+static gboolean
+acknowledge (CmDestinations *self, CmDestination *destination, GError **error)
+{
+  const CmTransactionBatch *batch = destination->batch;
+
+  if ((batch->position > 0 || batch->edus->len > 0) &&
+      cm_committer_commit (self->committer,
+                           cm_transaction_batch_acknowledge (batch, destination->server),
+                           error) < 0)
+    return FALSE;
+  g_mutex_lock (&self->lock);
+  cm_destination_acknowledged (destination);
+  g_mutex_unlock (&self->lock);
+  return TRUE;
+}
+
+static void
+log_refused_events (const CmDestination *destination, const CmJson *answer)
+{
+  const char *event_id;
+  const CmJson *result;
+  CmJsonIter iter;
+
+  cm_json_iter_init (&iter, cm_json_get_object (answer, "pdus"));
+  while (cm_json_iter_next (&iter, &event_id, &result))
+    if (cm_json_get_text (result, "error") != NULL)
+      g_info ("%s does not take %s: %s", destination->server, event_id,
+              cm_json_get_text (result, "error"));
+}
+
+/* TRUE when the server took it. @status: 0 when there was no answer. */
+static gboolean
+send_batch (CmDestinations *self, CmDestination *destination, unsigned *status, GError **error)
+{
+  const CmTransactionBatch *batch = destination->batch;
+  g_autofree char *target = cm_fed_path ("/_matrix/federation/v1/send/%s", batch->id);
+  g_autoptr (CmJsonDoc) answer =
+      cm_fed_call (self->client, destination->server,
+                   &(CmFedRequest){ .method = "PUT",
+                                    .target = target,
+                                    .content = cm_json_doc_root (batch->content),
+                                    .timeout_ms = SEND_MS },
+                   status, error);
+
+  if (answer == NULL)
+    return FALSE;
+  log_refused_events (destination, cm_json_doc_root (answer));
+  return TRUE;
+}
+
+/* Ever longer; what the client's back-off says when that is longer still. Ms since 1970. */
+static gint64
+pause_after_failure (CmDestinations *self, CmDestination *destination)
+{
+  gint64 pause = MIN ((gint64) FIRST_PAUSE_MS << MIN (destination->failures, 20), LONGEST_PAUSE_MS);
+
+  destination->failures++;
+  return MAX (now_ms () + pause, cm_backoff_until (self->backoff, destination->server));
+}
+
+/* A transaction that can never succeed must not stand in the way for ever (CVE-2023-32323): what it
+ * has in it is tried in halves until one item is left, and that is given up. Each that is given up
+ * costs a pause, so that a server which refuses everything for a while does not lose all at once.
+ * Returns how long to sleep, 0: not at all. */
+static gint64
+handle_refusal (CmDestinations *self, CmDestination *destination)
+{
+  gboolean smaller;
+  guint failures = destination->failures;
+  g_autoptr (GError) failure = NULL;
+
+  g_mutex_lock (&self->lock);
+  smaller = cm_destination_refused (destination);
+  g_mutex_unlock (&self->lock);
+  if (smaller)
+    return 0;
+  g_warning ("%s refuses transaction %s with one item; it is given up", destination->server,
+             destination->batch->id);
+  if (!acknowledge (self, destination, &failure))
+    g_warning ("Giving it up could not be stored: %s", failure->message);
+  destination->failures = failures;
+  return pause_after_failure (self, destination);
+}
+
+/* One transaction. Returns how long to sleep then (ms since 1970), 0: not at all. */
+static gint64
+serve (CmDestinations *self, CmDestination *destination)
+{
+  gint64 until = cm_backoff_until (self->backoff, destination->server);
+  unsigned status = 0;
+  g_autoptr (GError) failure = NULL;
+
+  if (until != 0)
+    return until;
+  if (destination->batch == NULL && !prepare (self, destination, &failure)) {
+    g_warning ("What %s is to be sent cannot be read: %s", destination->server, failure->message);
+    g_mutex_lock (&self->lock);
+    destination->behind = destination->stored_edus = TRUE;
+    g_mutex_unlock (&self->lock);
+    return pause_after_failure (self, destination);
+  }
+  if (destination->batch == NULL)
+    return 0;
+  if (destination->batch->content != NULL && !send_batch (self, destination, &status, &failure)) {
+    g_info ("Transaction %s to %s failed: %s", destination->batch->id, destination->server,
+            failure->message);
+    if (status == 400 || status == 413)
+      return handle_refusal (self, destination);
+    return pause_after_failure (self, destination);
+  }
+  if (!acknowledge (self, destination, &failure)) {
+    g_warning ("What %s acknowledged could not be stored: %s", destination->server,
+               failure->message);
+    return pause_after_failure (self, destination);
+  }
+  return 0;
+}
+
+/* Writes were committed of which this node was not told: another node's, or one whose outcome was
+ * lost with a connection. */
+static void
+rescan (CmDestinations *self)
+{
+  g_autoptr (GError) failure = NULL;
+  g_auto (GStrv) servers = cm_destination_find_unsent (self->pool, &failure);
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
+
+  if (servers == NULL) {
+    g_warning ("Destinations cannot be read: %s", failure->message);
+    self->next_rescan = now_ms () + RESCAN_PAUSE_MS;
+    return;
+  }
+  for (gsize i = 0; servers[i] != NULL; i++) {
+    CmDestination *destination = find_or_add (self, servers[i]);
+
+    destination->behind = destination->stored_edus = TRUE;
+    wake (self, destination);
+  }
+}
+
+static void
+sweep (CmDestinations *self)
+{
+  g_autoptr (GError) failure = NULL;
+
+  if (!cm_destination_sweep (self->pool, &failure))
+    g_info ("Acknowledged events were not swept: %s", failure->message);
+}
+
+/* What is due by the clock. Called and left with the lock held; TRUE when something was done. */
+static gboolean
+do_due (CmDestinations *self)
+{
+  gint64 now = now_ms ();
+  void (*task) (CmDestinations *) = NULL;
+
+  if (self->next_wake <= now)
+    wake_sleepers (self, now);
+  if (self->next_rescan <= now) {
+    self->next_rescan = G_MAXINT64;
+    task = rescan;
+  } else if (self->next_sweep <= now) {
+    self->next_sweep = now + SWEEP_MS;
+    task = sweep;
+  }
+  if (task == NULL)
+    return FALSE;
+  g_mutex_unlock (&self->lock);
+  task (self);
+  g_mutex_lock (&self->lock);
+  return TRUE;
+}
+
+static CmDestination *
+next_destination (CmDestinations *self, gboolean *failing)
+{
+  CmDestination *destination = g_queue_pop_head (&self->ready);
+
+  *failing = destination == NULL && self->serving_failing < THREADS_FOR_FAILING;
+  return *failing ? g_queue_pop_head (&self->failing) : destination;
+}
+
+static void
+serve_next (CmDestinations *self, CmDestination *destination, gboolean failing)
+{
+  gint64 until;
+
+  destination->state = CM_DESTINATION_SERVED;
+  self->serving_failing += failing;
+  g_mutex_unlock (&self->lock);
+  until = serve (self, destination);
+  g_mutex_lock (&self->lock);
+  self->serving_failing -= failing;
+  if (failing && !g_queue_is_empty (&self->failing))
+    g_cond_signal (&self->wake);
+  if (until != 0)
+    sleep_until (self, destination, until);
+  else if (cm_destination_has_work (destination))
+    queue (self, destination, &self->ready);
+  else
+    destination->state = CM_DESTINATION_IDLE;
+}
+
+static gpointer
+worker (gpointer data)
+{
+  CmDestinations *self = data;
+
+  g_mutex_lock (&self->lock);
+  while (!self->stopping) {
+    CmDestination *destination;
+    gboolean failing;
+    gint64 due;
+
+    if (do_due (self))
+      continue;
+    destination = next_destination (self, &failing);
+    if (destination != NULL) {
+      serve_next (self, destination, failing);
+      continue;
+    }
+    due = MIN (MIN (self->next_wake, self->next_rescan), self->next_sweep);
+    g_cond_wait_until (&self->wake, &self->lock,
+                       g_get_monotonic_time () + (due - now_ms ()) * 1000);
+  }
+  g_mutex_unlock (&self->lock);
+  return NULL;
+}
+
+typedef struct {
+  CmDestinations *self;
+  gint64 position;
+} Commit;
+
+static void
+on_notice (gpointer object, gpointer data)
+{
+  const CmDestinationNotice *notice = object;
+  const Commit *commit = data;
+
+  for (gsize i = 0; notice->servers[i] != NULL; i++) {
+    CmDestination *destination = find_or_add (commit->self, notice->servers[i]);
+
+    if (notice->event != 0)
+      cm_destination_add_event (destination, commit->position + notice->offset, notice->event);
+    else
+      destination->stored_edus = TRUE;
+    wake (commit->self, destination);
+  }
+}
+
+/* Positions were skipped: writes were committed of which this node was not told, another node's, or
+ * one whose outcome was lost with a connection. Nobody may be told of what comes behind them before
+ * the database was asked. */
+static void
+note_gap (CmDestinations *self)
+{
+  GHashTableIter iter;
+  gpointer value;
+
+  g_hash_table_iter_init (&iter, self->all);
+  while (g_hash_table_iter_next (&iter, NULL, &value)) {
+    CmDestination *destination = value;
+
+    destination->behind = TRUE;
+  }
+  if (self->next_rescan == G_MAXINT64) {
+    self->next_rescan = now_ms () + RESCAN_PAUSE_MS;
+    g_cond_signal (&self->wake);
+  }
+}
+
+static void
+on_committed (const CmWrite *write, gint64 position, gpointer data)
+{
+  CmDestinations *self = data;
+  Commit commit = { self, position };
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
+
+  if (cm_write_positions (write) > 0) {
+    if (position != self->seen + 1)
+      note_gap (self);
+    self->seen = position + cm_write_positions (write) - 1;
+  }
+  cm_write_foreach_attached (write, CM_DESTINATION_NOTICE, on_notice, &commit);
+}
+
+/* A server answered, or was heard from: what waits for it goes out at once. A server that failed:
+ * the next run is to know. */
+static void
+on_backoff (const char *server, gint64 retry_at_ms, gint64 retry_after_ms, gpointer data)
+{
+  CmDestinations *self = data;
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
+  CmDestination *destination = g_hash_table_lookup (self->all, server);
+
+  if (destination == NULL || self->stopping)
+    return;
+  if (retry_at_ms == 0 && destination->state == CM_DESTINATION_SLEEPING)
+    queue (self, destination, &self->ready);
+  cm_committer_submit (self->committer,
+                       cm_destination_write_backoff (server, retry_at_ms, retry_after_ms), NULL,
+                       NULL, NULL);
+}
+
+void
+cm_destinations_ephemeral (CmDestinations *destinations, const char *server, const char *key,
+                           GBytes *edu)
+{
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&destinations->lock);
+  CmDestination *destination = find_or_add (destinations, server);
+
+  if (destination->state == CM_DESTINATION_SLEEPING)
+    return;
+  cm_destination_add_ephemeral (destination, key, edu);
+  wake (destinations, destination);
+}
+
+CmDestinations *
+cm_destinations_new (CmPool *pool, CmCommitter *committer, CmFedClient *client,
+                     const char *server_name, GError **error)
+{
+  CmBackoff *backoff = cm_fed_client_backoff (client);
+  CmDestinations *self;
+
+  if (!cm_destination_restore_backoff (pool, backoff, error))
+    return NULL;
+  self = g_new0 (CmDestinations, 1);
+  self->pool = pool;
+  self->committer = committer;
+  self->client = client;
+  self->backoff = backoff;
+  self->server_name = g_strdup (server_name);
+  g_mutex_init (&self->lock);
+  g_cond_init (&self->wake);
+  g_queue_init (&self->ready);
+  g_queue_init (&self->failing);
+  self->all =
+      g_hash_table_new_full (g_str_hash, g_str_equal, NULL, (GDestroyNotify) cm_destination_free);
+  self->next_wake = G_MAXINT64;
+  self->next_sweep = now_ms () + SWEEP_MS;
+  self->next_rescan = 0; /* what the last run left */
+  self->seen = cm_committer_position (committer);
+  cm_backoff_listen (backoff, on_backoff, self);
+  cm_committer_listen (committer, on_committed, self);
+  for (gsize i = 0; i < THREADS; i++)
+    self->threads[i] = g_thread_new ("destinations", worker, self);
+  return self;
+}
+
+void
+cm_destinations_stop (CmDestinations *destinations)
+{
+  g_mutex_lock (&destinations->lock);
+  destinations->stopping = TRUE;
+  g_cond_broadcast (&destinations->wake);
+  g_mutex_unlock (&destinations->lock);
+  for (gsize i = 0; i < THREADS; i++)
+    g_clear_pointer (&destinations->threads[i], g_thread_join);
+  cm_backoff_listen (destinations->backoff, NULL, NULL);
+}
+
+void
+cm_destinations_free (CmDestinations *destinations)
+{
+  cm_destinations_stop (destinations);
+  g_hash_table_unref (destinations->all);
+  g_queue_clear (&destinations->ready);
+  g_queue_clear (&destinations->failing);
+  g_free (destinations->server_name);
+  g_mutex_clear (&destinations->lock);
+  g_cond_clear (&destinations->wake);
+  g_free (destinations);
+}
