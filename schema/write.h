@@ -29,7 +29,6 @@ gint64 cm_write_positions (const CmWrite *write);
 typedef enum {
   CM_TOPIC_USER,   /* a user id: account data, to-device messages, invites, device lists, ... */
   CM_TOPIC_ROOM,   /* a room id: events, receipts, typing */
-  CM_TOPIC_SERVER, /* a destination that has something new to be sent */
 } CmTopicKind;
 void cm_write_topic (CmWrite *write, CmTopicKind kind, const char *name);
 typedef void (*CmTopicFunc) (CmTopicKind kind, const char *name, gpointer data);
