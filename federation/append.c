@@ -10,7 +10,7 @@
 
 /* How often an append is tried anew whose write, or one that it stood on, failed: a room in which
  * many repeat transactions that memory has forgotten fails as often. */
-#define MAX_TRIES 16
+#define MAX_TRIES 64
 
 /* After the database was out of reach, retries fail at once for this long (us): each would only
  * wait for it again. */

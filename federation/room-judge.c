@@ -77,13 +77,19 @@ cm_rooms_judge_by_auth (CmRooms *rooms, const CmEvent *event, GError **error)
     return FALSE;
   gsize named = cm_json_length (cm_json_get_array (event->json, "auth_events"));
   if (auth->len != named || g_ptr_array_find (auth, NULL, NULL)) {
-    g_set_error_literal (error, CM_ERROR, CM_ERROR_FORBIDDEN, "Auth events are not known");
+    g_set_error_literal (error, CM_ERROR, CM_ERROR_NOT_FOUND, "Auth events are missing");
     return FALSE;
   }
   if (!cm_auth_check_auth_events (event, auth, error))
     return FALSE;
   return add_implied_create (rooms, event, auth, error) &&
          cm_auth_check (event, find_among, auth, error);
+}
+
+static gboolean
+stands_in_graph (const CmEvent *known, const CmEvent *event)
+{
+  return (known->flags & CM_EVENT_OUTLIER) == 0 && strcmp (known->room_id, event->room_id) == 0;
 }
 
 /* Fills @numbers from the ids of @list, by those of @events that fit. */
@@ -96,8 +102,7 @@ take_known (const CmEvent *event, const CmJson *list, gboolean in_graph, GPtrArr
   cm_json_iter_init (&iter, list);
   for (guint i = 0; cm_json_iter_next (&iter, NULL, &item); i++) {
     const CmEvent *known = events->pdata[i];
-    if (known != NULL && strcmp (known->room_id, event->room_id) == 0 &&
-        !(in_graph && (known->flags & CM_EVENT_OUTLIER) != 0))
+    if (known != NULL && (!in_graph || stands_in_graph (known, event)))
       g_array_append_val (numbers, known->number);
     else if (missing != NULL)
       g_ptr_array_add (missing, g_strdup (cm_json_text (item)));

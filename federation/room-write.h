@@ -11,7 +11,8 @@
  * An event that is handed in must be fresh from cm_event_parse or cm_event_build and not yet
  * shared: its numbers are filled in here, and it is the one that stands in the event store's cache
  * afterwards. Everything here may touch the database, with the lock held or not: worker threads
- * only. A begun write that is not submitted leaves no trace. */
+ * only. A begun write that is not submitted leaves no trace; one in which a call failed is good for
+ * nothing else (but CM_ERROR_NOT_FOUND is said before anything was added). */
 #pragma once
 
 #include "federation/rooms.h"
@@ -28,10 +29,10 @@ cm_rooms_open (CmRooms *rooms, const char *room_id, const CmRoomVersion *version
 /**
  * cm_rooms_link: fills @event's prev and auth with the numbers of those events that this node has.
  *
- * A prev event counts only when the state after it is stored (CVE-2022-39374); an outlier does as
- * an auth event. Only events of
- * @event's room count. @missing_prev and @missing_auth (nullable) get the ids of the others
- * (transfer full, of char*).
+ * A prev event counts only when it is of this room and the state after it is stored
+ * (CVE-2022-39374). Every auth event counts that is known: one of another room has the event
+ * rejected later. @missing_prev and @missing_auth (nullable) get the ids of the others (transfer
+ * full, of char*).
  */
 gboolean cm_rooms_link (CmRooms *rooms, CmEvent *event, GPtrArray **missing_prev,
                         GPtrArray **missing_auth, GError **error);
@@ -83,9 +84,10 @@ CmWrite *cm_room_write_statements (CmRoomWrite *write);
  * applied. Soft-failed: kept with its states, no position, no extremity. Rejected: kept, with the
  * state after it the state before it.
  * @before: (nullable) the state before it when its prev events are not all known and the state was
- * fetched; else resolved here. An event that is already stored as an outlier is moved into the
- * graph; one that is stored otherwise stays as it is
- * (@verdict says how).
+ * fetched; else resolved here. CM_ERROR_NOT_FOUND when an auth event is missing, or a prev event
+ * and
+ * @before: that is no verdict, and nothing was stored. An event that is already stored as an
+ * outlier is moved into the graph; one that is stored otherwise stays as it is (@verdict says how).
  */
 gboolean cm_room_write_live (CmRoomWrite *write, CmEvent *event, CmStateMap *before,
                              CmStoreFlags flags, CmVerdict *verdict, GError **error);

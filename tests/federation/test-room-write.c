@@ -286,6 +286,29 @@ test_auth_events_of_other_room (Fixture *fixture, gconstpointer version)
   assert_received (fixture, event, CM_VERDICT_REJECTED);
 }
 
+/* That an auth event could not be had is no verdict: it may come yet. */
+static void
+test_missing_auth (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+  CmVerdict verdict;
+  g_autoptr (CmEvent) event =
+      engine_foreign (fixture->engine, fixture->room, CAROL, "m.room.message", NULL, "{}",
+                      "{'auth_events':['$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA']}");
+  g_autoptr (GPtrArray) missing = NULL;
+  g_assert_true (cm_rooms_link (fixture->engine->rooms, event, NULL, &missing, &error));
+  g_assert_cmpuint (missing->len, ==, 1);
+  {
+    g_autoptr (CmRoomWrite) write = cm_room_write_begin (fixture->room, NULL, &error);
+    g_assert_false (cm_room_write_live (write, event, NULL, 0, &verdict, &error));
+    fixture_assert_error (&error, CM_ERROR_NOT_FOUND);
+    g_assert_false (cm_room_write_outlier (write, event, &verdict, &error));
+    fixture_assert_error (&error, CM_ERROR_NOT_FOUND);
+  }
+  engine_assert_value (fixture->engine, "0", "SELECT count (*) FROM event WHERE event_id = '%s'",
+                       event->event_id);
+}
+
 /* CVE-2022-39374: an outlier is no parent: the state after it is not known. */
 static void
 test_cve_2022_39374_outlier_parent (Fixture *fixture, gconstpointer data)
@@ -669,6 +692,7 @@ main (int argc, char **argv)
   ADD ("CVE-2022-39374-rejected", "11", test_cve_2022_39374_rejected);
   ADD ("CVE-2022-39374-rejected", "12", test_cve_2022_39374_rejected);
   ADD ("event-auth-cross-room", "11", test_auth_events_of_other_room);
+  ADD ("missing-auth", "11", test_missing_auth);
   ADD ("CVE-2022-39374-outlier-parent", "11", test_cve_2022_39374_outlier_parent);
   ADD ("gap-and-history", "11", test_gap_and_history);
   ADD ("enter", "11", test_enter);
