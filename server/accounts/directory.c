@@ -1,28 +1,39 @@
 #include "server/accounts/directory.h"
 
 #include "crypto/hash.h"
+#include "server/accounts/watchdog.h"
 
 #include <ldap.h>
 #include <string.h>
 
-#define TIMEOUT_S      5
-#define LEFT_ALONE_US  (5 * G_USEC_PER_SEC)
-#define SIZE_LIMIT     2 /* one is wanted, two tell that the name is not unique */
-#define SYSTEM_CA_FILE "/etc/ssl/certs/ca-certificates.crt"
+#define TIMEOUT_S       4
+#define CONVERSATION_MS 4000
+#define LEFT_ALONE_US   (5 * G_USEC_PER_SEC)
+#define SIZE_LIMIT      2 /* one is wanted, two tell that the name is not unique */
+#define SYSTEM_CA_FILE  "/etc/ssl/certs/ca-certificates.crt"
 
 struct _CmDirectory {
   const CmConfig *config;
   GMutex mutex;
   gint64 stalled_until_us;
+  CmWatchdog *watchdog;
 };
 
-/* One conversation. */
-typedef LDAP Connection;
+/* One conversation. Libldap's own limits do not cover all of it (a TLS handshake that is never
+ * answered, answers that come in drops), so it is watched as a whole. */
+typedef struct {
+  LDAP *ld;
+  struct ldap_conncb callbacks;
+  CmWatchdog *watchdog;
+  CmWatch *watch; /* NULL before the connection is made */
+} Connection;
 
 static void
 connection_close (Connection *connection)
 {
-  ldap_unbind_ext_s (connection, NULL, NULL);
+  ldap_unbind_ext_s (connection->ld, NULL, NULL);
+  cm_watchdog_remove (connection->watchdog, connection->watch);
+  g_free (connection);
 }
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (Connection, connection_close)
 
@@ -50,6 +61,7 @@ cm_directory_new (const CmConfig *config)
 {
   CmDirectory *directory = g_new0 (CmDirectory, 1);
   directory->config = config;
+  directory->watchdog = cm_watchdog_new ();
   g_mutex_init (&directory->mutex);
   return directory;
 }
@@ -59,6 +71,7 @@ cm_directory_free (CmDirectory *directory)
 {
   if (!directory)
     return;
+  cm_watchdog_free (directory->watchdog);
   g_mutex_clear (&directory->mutex);
   g_free (directory);
 }
@@ -107,11 +120,29 @@ typedef struct {
   const void *value;
 } Option;
 
+/* Called by libldap when the connection is made, before TLS. */
+static int
+on_connected (LDAP *ld, Sockbuf *socket, LDAPURLDesc *url, struct sockaddr *address,
+              struct ldap_conncb *callbacks)
+{
+  Connection *connection = callbacks->lc_arg;
+  ber_socket_t fd = -1;
+  ber_sockbuf_ctrl (socket, LBER_SB_OPT_GET_FD, &fd);
+  cm_watchdog_remove (connection->watchdog, connection->watch);
+  connection->watch = cm_watchdog_add (connection->watchdog, fd, CONVERSATION_MS);
+  return connection->watch ? 0 : -1;
+}
+
+static void
+on_disconnected (LDAP *ld, Sockbuf *socket, struct ldap_conncb *callbacks)
+{
+}
+
 static int
 set_options (Connection *connection, const Option *options, gsize n)
 {
   for (gsize i = 0; i < n; i++) {
-    int code = ldap_set_option (connection, options[i].option, options[i].value);
+    int code = ldap_set_option (connection->ld, options[i].option, options[i].value);
     if (code != LDAP_OPT_SUCCESS)
       return LDAP_LOCAL_ERROR;
   }
@@ -133,12 +164,19 @@ configure (const CmConfig *config, Connection *connection)
   static const struct timeval timeout = { .tv_sec = TIMEOUT_S };
   const char *ca_file = config->ldap.ca_file ? config->ldap.ca_file : SYSTEM_CA_FILE;
   const Option options[] = {
-    { LDAP_OPT_PROTOCOL_VERSION, &version },   { LDAP_OPT_REFERRALS, LDAP_OPT_OFF },
-    { LDAP_OPT_RESTART, LDAP_OPT_ON },         { LDAP_OPT_DEREF, &deref },
-    { LDAP_OPT_SIZELIMIT, &size_limit },       { LDAP_OPT_TIMELIMIT, &time_limit },
-    { LDAP_OPT_NETWORK_TIMEOUT, &timeout },    { LDAP_OPT_TIMEOUT, &timeout },
-    { LDAP_OPT_X_TLS_REQUIRE_CERT, &demand },  { LDAP_OPT_X_TLS_REQUIRE_SAN, &demand },
-    { LDAP_OPT_X_TLS_PROTOCOL_MIN, &tls_1_2 }, { LDAP_OPT_X_TLS_CACERTFILE, ca_file },
+    { LDAP_OPT_CONNECT_CB, &connection->callbacks },
+    { LDAP_OPT_PROTOCOL_VERSION, &version },
+    { LDAP_OPT_REFERRALS, LDAP_OPT_OFF },
+    { LDAP_OPT_RESTART, LDAP_OPT_ON },
+    { LDAP_OPT_DEREF, &deref },
+    { LDAP_OPT_SIZELIMIT, &size_limit },
+    { LDAP_OPT_TIMELIMIT, &time_limit },
+    { LDAP_OPT_NETWORK_TIMEOUT, &timeout },
+    { LDAP_OPT_TIMEOUT, &timeout },
+    { LDAP_OPT_X_TLS_REQUIRE_CERT, &demand },
+    { LDAP_OPT_X_TLS_REQUIRE_SAN, &demand },
+    { LDAP_OPT_X_TLS_PROTOCOL_MIN, &tls_1_2 },
+    { LDAP_OPT_X_TLS_CACERTFILE, ca_file },
     { LDAP_OPT_X_TLS_NEWCTX, &client }, /* takes up those above, so it comes last */
   };
   return set_options (connection, options, G_N_ELEMENTS (options));
@@ -149,17 +187,22 @@ static Connection *
 open_connection (CmDirectory *directory, GError **error)
 {
   const char *uri = directory->config->ldap.uri;
-  Connection *opened = NULL;
-  int code = ldap_initialize (&opened, uri);
+  LDAP *ld = NULL;
+  int code = ldap_initialize (&ld, uri);
   if (code != LDAP_SUCCESS) {
     unavailable (directory, "its uri", code, error);
     return NULL;
   }
-  g_autoptr (Connection) connection = opened;
+  g_autoptr (Connection) connection = g_new0 (Connection, 1);
+  connection->ld = ld;
+  connection->watchdog = directory->watchdog;
+  connection->callbacks = (struct ldap_conncb){ .lc_add = on_connected,
+                                                .lc_del = on_disconnected,
+                                                .lc_arg = connection };
   code = configure (directory->config, connection);
   /* Whatever the configuration says: what is not TLS from the start becomes so, or ends here. */
   if (code == LDAP_SUCCESS && g_ascii_strncasecmp (uri, "ldap:", 5) == 0)
-    code = ldap_start_tls_s (connection, NULL, NULL);
+    code = ldap_start_tls_s (ld, NULL, NULL);
   if (code == LDAP_SUCCESS)
     return g_steal_pointer (&connection);
   unavailable (directory, "TLS", code, error);
@@ -171,7 +214,7 @@ static int
 bind_as (Connection *connection, const char *dn, const char *password)
 {
   struct berval credentials = { .bv_len = strlen (password), .bv_val = (char *) password };
-  return ldap_sasl_bind_s (connection, dn, LDAP_SASL_SIMPLE, &credentials, NULL, NULL, NULL);
+  return ldap_sasl_bind_s (connection->ld, dn, LDAP_SASL_SIMPLE, &credentials, NULL, NULL, NULL);
 }
 
 /* The first line of the file; it is read each time, so that it can be changed at any time. */
@@ -231,7 +274,7 @@ search (CmDirectory *directory, Connection *connection, const char *localpart, G
   g_autoptr (LDAPMessage) result = NULL;
   int code = LDAP_FILTER_ERROR;
   if (filter)
-    code = ldap_search_ext_s (connection, config->ldap.user_base, LDAP_SCOPE_SUBTREE, filter,
+    code = ldap_search_ext_s (connection->ld, config->ldap.user_base, LDAP_SCOPE_SUBTREE, filter,
                               (char **) attributes, 0, NULL, NULL, NULL, SIZE_LIMIT, &result);
   if (code == LDAP_SUCCESS || code == LDAP_SIZELIMIT_EXCEEDED)
     return g_steal_pointer (&result);
@@ -245,7 +288,8 @@ static char *
 value_of (Connection *connection, LDAPMessage *entry, const char *attribute, int *count)
 {
   char *text = NULL;
-  struct berval **values = attribute ? ldap_get_values_len (connection, entry, attribute) : NULL;
+  struct berval **values =
+      attribute ? ldap_get_values_len (connection->ld, entry, attribute) : NULL;
   if (count)
     *count = ldap_count_values_len (values);
   for (gsize i = 0; values && values[i] && !text; i++) {
@@ -272,7 +316,7 @@ is_named (const CmConfig *config, Connection *connection, LDAPMessage *entry, co
 static CmPerson *
 person_of (const CmConfig *config, Connection *connection, LDAPMessage *entry)
 {
-  char *dn = ldap_get_dn (connection, entry);
+  char *dn = ldap_get_dn (connection->ld, entry);
   if (!dn || dn[0] == '\0') {
     ldap_memfree (dn);
     return NULL;
@@ -298,8 +342,8 @@ find (CmDirectory *directory, Connection *connection, const char *localpart, GEr
   g_autoptr (LDAPMessage) result = search (directory, connection, localpart, error);
   if (!result)
     return NULL;
-  LDAPMessage *entry = ldap_first_entry (connection, result);
-  if (!entry || ldap_count_entries (connection, result) != 1 ||
+  LDAPMessage *entry = ldap_first_entry (connection->ld, result);
+  if (!entry || ldap_count_entries (connection->ld, result) != 1 ||
       !is_named (directory->config, connection, entry, localpart))
     return NULL;
   return person_of (directory->config, connection, entry);
@@ -320,7 +364,7 @@ static gboolean
 is_bound (Connection *connection)
 {
   struct berval *identity = NULL;
-  int code = ldap_whoami_s (connection, &identity, NULL, NULL);
+  int code = ldap_whoami_s (connection->ld, &identity, NULL, NULL);
   gboolean anonymous = code == LDAP_SUCCESS && (!identity || identity->bv_len == 0);
   ber_bvfree (identity);
   return !anonymous;

@@ -22,11 +22,13 @@ class Authority:
                  "-subj", "/CN=Test authority", "-addext", "basicConstraints=critical,CA:TRUE",
                  "-keyout", str(self._key), "-out", str(self.ca))
 
-    def issue(self, name, *, days=30):
-        """Returns (certificate file, key file) for a DNS name, with 127.0.0.1 and ::1 as further names for a directory."""
+    def issue(self, name, *, days=30, names=None, addresses=True):
+        """Returns (certificate file, key file) for a DNS name, with 127.0.0.1 and ::1 as further names for a directory unless
+        addresses is False. names: the DNS names it is good for, if they are not `name`, which is then the subject only."""
         certificate, key = self.folder / f"{name}.pem", self.folder / f"{name}.key"
         request, extensions = self.folder / f"{name}.csr", self.folder / f"{name}.ext"
-        extensions.write_text(f"subjectAltName=DNS:{name},IP:127.0.0.1,IP:::1\nextendedKeyUsage=serverAuth,clientAuth\n")
+        good_for = [f"DNS:{each}" for each in names or (name,)] + (["IP:127.0.0.1", "IP:::1"] if addresses else [])
+        extensions.write_text(f"subjectAltName={','.join(good_for)}\nextendedKeyUsage=serverAuth,clientAuth\n")
         _openssl("req", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-subj", f"/CN={name}",
                  "-keyout", str(key), "-out", str(request))
         _openssl("x509", "-req", "-in", str(request), "-CA", str(self.ca), "-CAkey", str(self._key), "-CAcreateserial",

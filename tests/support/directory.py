@@ -13,7 +13,9 @@ DEMO = machine.REPOSITORY / "packaging" / "ldap"
 class Directory:
     """`settings(company)` is the [ldap] group for a node of that company. A person's password is uid + "-demo"."""
 
-    def __init__(self, authority):
+    def __init__(self, authority, *, debug="0", first_lines=""):
+        """debug: what slapd writes into its log ("stats": each request); first_lines: more configuration."""
+        self._debug = debug
         self.ca = authority.ca
         self.folder = machine.make_folder()
         self.port, self.tls_port = machine.free_port(), machine.free_port()
@@ -21,7 +23,7 @@ class Directory:
         for source, name in ((authority.ca, "ca.pem"), (certificate, "cert.pem"), (key, "key.pem")):
             shutil.copy(source, self.folder / name)
         self.config = self.folder / "slapd.conf"
-        self.config.write_text((DEMO / "slapd.conf.in").read_text().replace("@DIR@", str(self.folder)))
+        self.config.write_text(first_lines + (DEMO / "slapd.conf.in").read_text().replace("@DIR@", str(self.folder)))
         self.password_file = self.folder / "bind-password"
         self.password_file.write_text("comity-demo\n")
         (self.folder / "database").mkdir()
@@ -51,7 +53,7 @@ class Directory:
 
     def start(self):
         with open(self.folder / "log", "ab") as log:
-            self.process = subprocess.Popen(["/usr/sbin/slapd", "-d", "0", "-f", str(self.config), "-h", f"{self.uri} {self.tls_uri}"],
+            self.process = subprocess.Popen(["/usr/sbin/slapd", "-d", self._debug, "-f", str(self.config), "-h", f"{self.uri} {self.tls_uri}"],
                                             stdin=subprocess.DEVNULL, stdout=log, stderr=log, **self._identity())
         machine.wait_for(lambda: machine.accepts(self.port) and machine.accepts(self.tls_port), 20, what="slapd")
         return self
@@ -64,6 +66,9 @@ class Directory:
     def remove(self):
         self.stop()
         shutil.rmtree(self.folder, ignore_errors=True)
+
+    def log_text(self):
+        return (self.folder / "log").read_text(errors="replace")
 
     def settings(self, company, start_tls=False):
         return {"uri": self.uri if start_tls else self.tls_uri, "start_tls": start_tls, "ca_file": self.ca,
