@@ -8,7 +8,9 @@ import os
 import pathlib
 import secrets
 import sys
+import time
 import urllib.error
+import urllib.parse
 import urllib.request
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -20,7 +22,18 @@ class Node:
     def __init__(self, port):
         self.base = f"http://127.0.0.1:{port}"
 
-    def call(self, method, path, body=None, token=None):
+    def call(self, method, path, body=None, token=None, patience=0):
+        """The answer's JSON; ends the program with what went wrong, after trying again for `patience` seconds."""
+        end = time.monotonic() + patience
+        while True:
+            answer, problem = self._try(method, path, body, token)
+            if problem is None:
+                return answer
+            if time.monotonic() > end:
+                sys.exit(problem)
+            time.sleep(0.3)
+
+    def _try(self, method, path, body, token):
         request = urllib.request.Request(self.base + path, method=method)
         if body is not None:
             request.data = json.dumps(body).encode()
@@ -29,9 +42,9 @@ class Node:
             request.add_header("Authorization", f"Bearer {token}")
         try:
             with urllib.request.urlopen(request, timeout=60) as answer:
-                return json.load(answer)
+                return json.load(answer), None
         except urllib.error.HTTPError as error:
-            sys.exit(f"{method} {path}: {error.code} {error.read().decode(errors='replace')}")
+            return None, f"{method} {path}: {error.code} {error.read().decode(errors='replace')}"
 
     def login(self, user, password):
         return self.call("POST", "/_matrix/client/v3/login", {
@@ -91,6 +104,32 @@ def sign_in_people(state, name, company, port):
         print("signed in", answer["user_id"])
 
 
+def everybody(state, name):
+    """The accounts of a node's people, the administrator left out."""
+    accounts = load(state / name / "accounts.json")
+    accounts.pop("admin", None)
+    return list(accounts.values())
+
+
+def make_room(state, arguments):
+    """One encrypted room of all people of all nodes: NAME=PORT... The first person of the first node makes it, everybody joins."""
+    if (state / "room.json").exists():
+        return
+    nodes = [(name, Node(port)) for name, port in (argument.split("=") for argument in arguments)]
+    people = [(node, person) for name, node in nodes for person in everybody(state, name)]
+    host, creator = people[0]
+    room = host.call("POST", "/_matrix/client/v3/createRoom", {
+        "preset": "private_chat", "name": "Acme and Globex", "topic": "Two companies, one room",
+        "invite": [person["user_id"] for _, person in people[1:]],
+        "initial_state": [{"type": "m.room.encryption", "state_key": "", "content": {"algorithm": "m.megolm.v1.aes-sha2"}}],
+    }, creator["token"])["room_id"]
+    query = urllib.parse.urlencode({"server_name": nodes[0][0], "via": nodes[0][0]})
+    for node, person in people[1:]:
+        node.call("POST", f"/_matrix/client/v3/join/{urllib.parse.quote(room, safe='')}?{query}", {}, person["token"], patience=20)
+        print("joined", person["user_id"])
+    save(state / "room.json", {"room_id": room, "creator": creator["user_id"], "people": len(people)})
+
+
 def parse(arguments):
     """directory=PORT:PID and NAME=COMPANY:CLIENT:FEDERATION:PID, as the quickstart hands them over."""
     port, pid = arguments[0].split("=")[1].split(":")
@@ -113,7 +152,10 @@ def collect(state, arguments):
         node["config"] = str(state / node["name"] / "comity.conf")
         node["admin"] = accounts.pop("admin", None)
         node["accounts"] = [{"user_id": each["user_id"], "password": each["password"]} for each in accounts.values()]
-    return {"running": all(part["pid"] for part in [directory, *nodes]), "directory": directory, "nodes": nodes}
+    report = {"running": all(part["pid"] for part in [directory, *nodes]), "directory": directory, "nodes": nodes}
+    if (state / "room.json").exists() and os.access(state / "room.json", os.R_OK):
+        report["room"] = load(state / "room.json")
+    return report
 
 
 def running(part):
@@ -139,12 +181,22 @@ def describe_text(report):
     print()
 
 
+def describe_room(room):
+    print(f"encrypted room  {room['room_id']}")
+    print(f"  people           {room['people']}, made by {room['creator']}")
+    for line in room.get("greetings", []):
+        print(f"  greeting         {line}")
+    print()
+
+
 def describe(state, form, arguments):
     report = collect(state, arguments)
     if form == "json":
         print(json.dumps(report, indent=1))
     else:
         describe_text(report)
+        if "room" in report:
+            describe_room(report["room"])
     return 0 if report["running"] else 3
 
 
@@ -152,6 +204,8 @@ def main():
     command, state = sys.argv[1], pathlib.Path(sys.argv[2])
     if command == "people":
         return sign_in_people(state, *sys.argv[3:6])
+    if command == "room":
+        return make_room(state, sys.argv[3:])
     if command == "describe":
         return describe(state, sys.argv[3], sys.argv[4:])
     sys.exit(f"unknown command {command}")
