@@ -22,6 +22,7 @@ const CmCommand cm_commands[] = {
     cm_cli_check_config },
   { "generate-config", "", "Prints a commented configuration that runs as it is",
     cm_cli_generate_config },
+  { "migrate", "", "Brings the database up to date, as serve does at its start", cm_cli_migrate },
   { "version", "", "Prints the version", run_version },
   { "help", "", "Prints this list", run_help },
   { NULL, NULL, NULL, NULL },

@@ -57,7 +57,7 @@ def make_node():
 @pytest.fixture(scope="session")
 def node():
     """The node that tests share: open registration, no limits. Take new users (node.new_user()) and new rooms; do not stop it."""
-    shared = Node("localhost").start()
+    shared = Node("localhost", fresh=True).start()
     yield shared
     finish(shared)
 

@@ -46,6 +46,7 @@ CmNode *cm_cli_open_node (const CmConfig *config);
     "config", 'c', 0, G_OPTION_ARG_FILENAME, &(variable), "The configuration", "FILE"              \
   }
 
+int cm_cli_migrate (const CmCommand *command, int argc, char **argv);
 int cm_cli_serve (const CmCommand *command, int argc, char **argv);
 int cm_cli_check_config (const CmCommand *command, int argc, char **argv);
 int cm_cli_generate_config (const CmCommand *command, int argc, char **argv);

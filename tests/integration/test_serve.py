@@ -16,7 +16,7 @@ import machine
 
 @pytest.mark.parametrize("with_signal", [signal.SIGTERM, signal.SIGINT])
 def test_stops_with_status_0_in_time(make_node, with_signal):
-    node = make_node().start()
+    node = make_node(fresh=True).start()
     began = time.monotonic()
     assert node.stop(with_signal) == 0
     assert time.monotonic() - began < 5 or "COMITY_SANITIZED" in os.environ
@@ -35,7 +35,7 @@ def test_survives_stop_and_kill(make_node):
 
 def test_stop_while_starting(make_node):
     """A signal that comes before the node is ready stops it as well, and in order."""
-    node = make_node().launch()
+    node = make_node(fresh=True).launch()
     machine.wait_for(lambda: "Started the" in node.log_text(), what="the first step")
     assert node.stop(seconds=10) == 0
     assert node.postgres_pid() is None
@@ -67,7 +67,7 @@ def test_tells_systemd_when_ready(make_node, monkeypatch):
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become somebody")
 def test_becomes_the_user(make_node):
-    node = make_node().start()
+    node = make_node(fresh=True).start()
     status = pathlib.Path(f"/proc/{node.process.pid}/status").read_text()
     fields = dict(line.split(":", 1) for line in status.splitlines())
     assert "0" not in fields["Uid"].split()
