@@ -16,12 +16,14 @@ extern const CmRoute cm_routes_login[];
 extern const CmRoute cm_routes_members[];
 extern const CmRoute cm_routes_membership[];
 extern const CmRoute cm_routes_messages[];
+extern const CmRoute cm_routes_login[];
 extern const CmRoute cm_routes_meta[];
 extern const CmRoute cm_routes_openid[];
 extern const CmRoute cm_routes_profile[];
 extern const CmRoute cm_routes_register[];
 extern const CmRoute cm_routes_room_state[];
 extern const CmRoute cm_routes_send[];
+extern const CmRoute cm_routes_to_device[];
 
 extern const CmRoute *const cm_route_tables[];
 extern const gsize cm_n_route_tables;

@@ -7,13 +7,18 @@
 
 G_BEGIN_DECLS
 
+#define CM_TO_DEVICE_MAX_BYTES 65536
+
 /* Adds one message to @write for a device of a local user, or "*" for all of them. */
-gboolean cm_to_device_put (CmNode *node, CmWrite *write, const char *sender, const char *type, const char *user_id, const char *device_id,
-                           const CmJson *content, GError **error);
-/* Up to @limit messages after @from and up to @to: (transfer full) an array of GBytes; @last gets the position they reach. */
-GPtrArray *cm_to_device_read (CmNode *node, const char *user_id, const char *device_id, gint64 from, gint64 to, guint limit, gint64 *last,
-                              GError **error);
+gboolean cm_to_device_put (CmNode *node, CmWrite *write, const char *sender, const char *type,
+                           const char *user_id, const char *device_id, const CmJson *content,
+                           GError **error);
+/* Up to @limit messages after @from and up to @to: (transfer full) an array of GBytes; @last gets
+ * the position they reach. */
+GPtrArray *cm_to_device_read (CmNode *node, const char *user_id, const char *device_id, gint64 from,
+                              gint64 to, guint limit, gint64 *last, GError **error);
 /* Deletes what was acknowledged: everything up to @position. */
-gboolean cm_to_device_acknowledge (CmNode *node, const char *user_id, const char *device_id, gint64 position, GError **error);
+gboolean cm_to_device_acknowledge (CmNode *node, const char *user_id, const char *device_id,
+                                   gint64 position, GError **error);
 
 G_END_DECLS

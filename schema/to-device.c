@@ -1,0 +1,79 @@
+#include "schema/to-device.h"
+
+static const CmSql add_message = {
+  "mailbox_add",
+  "INSERT INTO to_device (user_id, device_id, position, message)"
+  " SELECT user_id, device_id, $3, $4 FROM device WHERE user_id = $1 AND ($2 = '*' OR device_id = "
+  "$2)",
+};
+
+static const CmSql read_messages = {
+  "mailbox_read",
+  "SELECT position, message FROM to_device WHERE user_id = $1 AND device_id = $2 AND position > $3 "
+  "AND position <= $4"
+  " ORDER BY position, number LIMIT $5",
+};
+
+static const CmSql empty_mailbox = {
+  "mailbox_empty",
+  "DELETE FROM to_device WHERE user_id = $1 AND device_id = $2 AND position <= $3",
+};
+
+static const CmSql remember_message = {
+  "mailbox_remember",
+  "INSERT INTO inbound_to_device (origin, message_id, ts) VALUES ($1, $2, $3) ON CONFLICT DO "
+  "NOTHING",
+};
+
+static const CmSql remember_transaction = {
+  "mailbox_remember_transaction",
+  "INSERT INTO client_transaction (user_id, device_id, scope, txn_id, ts) VALUES ($1, $2, "
+  "'to-device/' || $3, $4, $5)"
+  " ON CONFLICT DO NOTHING",
+};
+
+void
+cm_mailbox_add (CmWrite *write, const char *user_id, const char *device_id, GBytes *message)
+{
+  gint64 offset = cm_write_take_positions (write, 1);
+
+  cm_write_add (
+      write, &add_message,
+      CM_ARGS (CM_TEXT (user_id), CM_TEXT (device_id), CM_POSITION (offset), CM_BYTES (message)));
+  cm_write_topic (write, CM_TOPIC_USER, user_id);
+}
+
+CmRows *
+cm_mailbox_read (CmDb *db, const char *user_id, const char *device_id, gint64 from, gint64 to,
+                 guint limit, GError **error)
+{
+  return cm_db_query (
+      db, &read_messages,
+      CM_ARGS (CM_TEXT (user_id), CM_TEXT (device_id), CM_INT (from), CM_INT (to), CM_INT (limit)),
+      error);
+}
+
+gboolean
+cm_mailbox_empty (CmDb *db, const char *user_id, const char *device_id, gint64 position,
+                  GError **error)
+{
+  return cm_db_run (db, &empty_mailbox,
+                    CM_ARGS (CM_TEXT (user_id), CM_TEXT (device_id), CM_INT (position)), NULL,
+                    error);
+}
+
+void
+cm_mailbox_remember (CmWrite *write, const char *origin, const char *message_id, gint64 now_ms)
+{
+  cm_write_add_fenced (write, &remember_message,
+                       CM_ARGS (CM_TEXT (origin), CM_TEXT (message_id), CM_INT (now_ms)));
+}
+
+void
+cm_mailbox_remember_transaction (CmWrite *write, gint64 user, const char *device_id,
+                                 const char *type, const char *txn_id, gint64 now_ms)
+{
+  cm_write_add_fenced (write, &remember_transaction,
+                       CM_ARGS (CM_INT (user), CM_TEXT (device_id), CM_TEXT (type),
+                                CM_TEXT (txn_id), CM_INT (now_ms)));
+}
