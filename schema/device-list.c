@@ -1,0 +1,171 @@
+#include "schema/device-list.h"
+
+static const CmSql change_list = {
+  "device_list_change",
+  "INSERT INTO device_list_change (user_id, position) VALUES ($1, $2)"
+  " ON CONFLICT (user_id) DO UPDATE SET position = excluded.position",
+};
+
+static const CmSql next_stream_id = {
+  "device_list_next_stream_id",
+  "INSERT INTO device_list_stream AS old (user_id, stream_id) VALUES ($1, 1)"
+  " ON CONFLICT (user_id) DO UPDATE SET stream_id = old.stream_id + 1 RETURNING stream_id",
+};
+
+static const CmSql newest_stream_id = {
+  "device_list_stream_id",
+  "SELECT stream_id FROM device_list_stream WHERE user_id = $1",
+};
+
+/* The joined rooms of user $1. */
+#define ROOMS_OF_1                                                                                 \
+  "(SELECT m.room FROM member m JOIN sym u ON u.id = m.user_id WHERE u.text = $1 AND "             \
+  "m.membership = 'join')"
+
+static const CmSql local_audience = {
+  "device_list_local_audience",
+  "SELECT DISTINCT s.text FROM member t JOIN sym s ON s.id = t.user_id"
+  " WHERE t.local AND t.membership = 'join' AND t.room IN " ROOMS_OF_1,
+};
+
+static const CmSql servers_near = {
+  "device_list_servers",
+  "SELECT DISTINCT s.text FROM room_server r JOIN sym s ON s.id = r.server"
+  " WHERE r.joined > 0 AND s.text <> $2 AND r.room IN " ROOMS_OF_1,
+};
+
+static const CmSql share_room = {
+  "users_share_room",
+  "SELECT EXISTS (SELECT 1 FROM member t JOIN sym s ON s.id = t.user_id"
+  " WHERE s.text = $2 AND t.membership = 'join' AND t.room IN " ROOMS_OF_1 ")",
+};
+
+static const CmSql user_is_near = {
+  "user_is_near",
+  "SELECT EXISTS (SELECT 1 FROM member t WHERE t.local AND t.membership = 'join' AND t.room "
+  "IN " ROOMS_OF_1 ")",
+};
+
+/* Who changed and shares a room; and who shares one since then, because either of the two joined.
+ */
+static const CmSql changed_between = {
+  "device_list_changed",
+  "SELECT c.user_id FROM device_list_change c WHERE c.position > $2 AND c.position <= $3 AND "
+  "(c.user_id = $1 OR EXISTS"
+  " (SELECT 1 FROM member t JOIN sym s ON s.id = t.user_id"
+  " WHERE s.text = c.user_id AND t.membership = 'join' AND t.room IN " ROOMS_OF_1 "))"
+  " UNION SELECT s.text FROM member mine JOIN sym me ON me.id = mine.user_id"
+  " JOIN member theirs ON theirs.room = mine.room AND theirs.user_id <> mine.user_id"
+  " JOIN sym s ON s.id = theirs.user_id"
+  " WHERE me.text = $1 AND mine.membership = 'join' AND theirs.membership = 'join'"
+  " AND ((theirs.position > $2 AND theirs.position <= $3) OR (mine.position > $2 AND mine.position "
+  "<= $3))",
+};
+
+static const CmSql left_between = {
+  "device_list_left",
+  "SELECT DISTINCT s.text FROM member mine JOIN sym me ON me.id = mine.user_id"
+  " JOIN member theirs ON theirs.room = mine.room AND theirs.user_id <> mine.user_id"
+  " JOIN sym s ON s.id = theirs.user_id"
+  " WHERE me.text = $1 AND ((mine.membership IN ('leave', 'ban') AND mine.position > $2 AND "
+  "mine.position <= $3"
+  " AND theirs.membership = 'join') OR (mine.membership = 'join' AND theirs.membership IN "
+  "('leave', 'ban')"
+  " AND theirs.position > $2 AND theirs.position <= $3))"
+  " AND NOT EXISTS (SELECT 1 FROM member t WHERE t.user_id = theirs.user_id AND t.membership = "
+  "'join'"
+  " AND t.room IN " ROOMS_OF_1 ")",
+};
+
+static char **
+texts (CmRows *rows)
+{
+  g_autoptr (GStrvBuilder) builder = g_strv_builder_new ();
+
+  for (gsize i = 0; i < cm_rows_count (rows); i++)
+    g_strv_builder_add (builder, cm_rows_text (rows, i, 0));
+  return g_strv_builder_end (builder);
+}
+
+void
+cm_device_list_change (CmWrite *write, const char *user_id, gint64 offset)
+{
+  cm_write_add (write, &change_list, CM_ARGS (CM_TEXT (user_id), CM_POSITION (offset)));
+}
+
+gint64
+cm_device_list_next_stream_id (CmDb *db, const char *user_id, GError **error)
+{
+  g_autoptr (CmRows) rows = cm_db_query (db, &next_stream_id, CM_ARGS (CM_TEXT (user_id)), error);
+
+  return rows != NULL ? cm_rows_integer (rows, 0, 0) : 0;
+}
+
+gboolean
+cm_device_list_stream_id (CmDb *db, const char *user_id, gint64 *stream_id, GError **error)
+{
+  g_autoptr (CmRows) rows = cm_db_query (db, &newest_stream_id, CM_ARGS (CM_TEXT (user_id)), error);
+
+  if (rows == NULL)
+    return FALSE;
+  *stream_id = cm_rows_count (rows) > 0 ? cm_rows_integer (rows, 0, 0) : 0;
+  return TRUE;
+}
+
+char **
+cm_device_list_local_audience (CmDb *db, const char *user_id, GError **error)
+{
+  g_autoptr (CmRows) rows = cm_db_query (db, &local_audience, CM_ARGS (CM_TEXT (user_id)), error);
+
+  return rows != NULL ? texts (rows) : NULL;
+}
+
+char **
+cm_device_list_servers (CmDb *db, const char *user_id, const char *own_server, GError **error)
+{
+  g_autoptr (CmRows) rows =
+      cm_db_query (db, &servers_near, CM_ARGS (CM_TEXT (user_id), CM_TEXT (own_server)), error);
+
+  return rows != NULL ? texts (rows) : NULL;
+}
+
+gboolean
+cm_users_share_room (CmDb *db, const char *a, const char *b, gboolean *share, GError **error)
+{
+  g_autoptr (CmRows) rows =
+      cm_db_query (db, &share_room, CM_ARGS (CM_TEXT (a), CM_TEXT (b)), error);
+
+  if (rows == NULL)
+    return FALSE;
+  *share = cm_rows_boolean (rows, 0, 0);
+  return TRUE;
+}
+
+gboolean
+cm_user_is_near (CmDb *db, const char *user_id, gboolean *near, GError **error)
+{
+  g_autoptr (CmRows) rows = cm_db_query (db, &user_is_near, CM_ARGS (CM_TEXT (user_id)), error);
+
+  if (rows == NULL)
+    return FALSE;
+  *near = cm_rows_boolean (rows, 0, 0);
+  return TRUE;
+}
+
+char **
+cm_device_list_changed (CmDb *db, const char *user_id, gint64 from, gint64 to, GError **error)
+{
+  g_autoptr (CmRows) rows = cm_db_query (
+      db, &changed_between, CM_ARGS (CM_TEXT (user_id), CM_INT (from), CM_INT (to)), error);
+
+  return rows != NULL ? texts (rows) : NULL;
+}
+
+char **
+cm_device_list_left (CmDb *db, const char *user_id, gint64 from, gint64 to, GError **error)
+{
+  g_autoptr (CmRows) rows = cm_db_query (
+      db, &left_between, CM_ARGS (CM_TEXT (user_id), CM_INT (from), CM_INT (to)), error);
+
+  return rows != NULL ? texts (rows) : NULL;
+}

@@ -1,0 +1,209 @@
+#include "server/e2ee/device-lists.h"
+
+#include "federation/destinations.h"
+#include "schema/device-key.h"
+#include "schema/device-list.h"
+#include "server/config/config.h"
+
+#include <string.h>
+
+static void
+wake_all (CmWrite *write, char **user_ids)
+{
+  for (gsize i = 0; user_ids[i] != NULL; i++)
+    cm_write_topic (write, CM_TOPIC_USER, user_ids[i]);
+}
+
+/* The position, and whoever here must wake: the user's own other devices too. */
+static gboolean
+add_change (CmWrite *write, CmDb *db, const char *user_id, GError **error)
+{
+  g_auto (GStrv) audience = cm_device_list_local_audience (db, user_id, error);
+
+  if (audience == NULL)
+    return FALSE;
+  cm_device_list_change (write, user_id, cm_write_take_positions (write, 1));
+  cm_write_topic (write, CM_TOPIC_USER, user_id);
+  wake_all (write, audience);
+  return TRUE;
+}
+
+static CmJsonWriter *
+open_edu (const char *type, const char *user_id)
+{
+  CmJsonWriter *writer = cm_json_writer_new ();
+
+  cm_json_open_object (writer, NULL);
+  cm_json_put_text (writer, "edu_type", type);
+  cm_json_open_object (writer, "content");
+  cm_json_put_text (writer, "user_id", user_id);
+  return writer;
+}
+
+static GBytes *
+close_edu (CmJsonWriter *writer)
+{
+  cm_json_close (writer);
+  cm_json_close (writer);
+  return cm_json_writer_end (writer);
+}
+
+/* What is stored of a device, where the caller does not say. */
+static gboolean
+read_device (CmDb *db, const char *user_id, const char *device_id, GBytes **keys,
+             char **display_name, GError **error)
+{
+  char *ids[] = { (char *) device_id, NULL };
+  g_autoptr (CmRows) rows = cm_device_keys_find (db, user_id, ids, error);
+
+  if (rows == NULL)
+    return FALSE;
+  if (cm_rows_count (rows) > 0) {
+    if (*keys == NULL)
+      *keys = cm_rows_bytes (rows, 0, 1);
+    *display_name = g_strdup (cm_rows_text (rows, 0, 2));
+  }
+  return TRUE;
+}
+
+/* server-server, "m.device_list_update". */
+static GBytes *
+device_list_update (const char *user_id, const char *device_id, gint64 stream_id, GBytes *keys,
+                    const char *display_name, gboolean deleted)
+{
+  g_autoptr (CmJsonWriter) writer = open_edu ("m.device_list_update", user_id);
+
+  cm_json_put_text (writer, "device_id", device_id);
+  cm_json_put_integer (writer, "stream_id", stream_id);
+  cm_json_open_array (writer, "prev_id");
+  if (stream_id > 1)
+    cm_json_put_integer (writer, NULL, stream_id - 1);
+  cm_json_close (writer);
+  if (deleted)
+    cm_json_put_boolean (writer, "deleted", TRUE);
+  if (keys != NULL)
+    cm_json_put_bytes (writer, "keys", keys);
+  cm_json_put_text (writer, "device_display_name", display_name);
+  return close_edu (writer);
+}
+
+static gboolean
+tell_servers (CmNode *node, CmWrite *write, CmDb *db, const char *user_id, const char *device_id,
+              GBytes *new_keys, gboolean deleted, GError **error)
+{
+  g_auto (GStrv) servers = cm_device_list_servers (db, user_id, node->server_name, error);
+  g_autoptr (GBytes) keys = new_keys != NULL ? g_bytes_ref (new_keys) : NULL;
+  g_autofree char *display_name = NULL;
+
+  if (servers == NULL)
+    return FALSE;
+  /* The number counts on without an audience: whoever comes later starts from GET user/devices. */
+  gint64 stream_id = cm_device_list_next_stream_id (db, user_id, error);
+  if (stream_id == 0)
+    return FALSE;
+  if (servers[0] == NULL)
+    return TRUE;
+  if (!deleted && !read_device (db, user_id, device_id, &keys, &display_name, error))
+    return FALSE;
+  const char *shown = node->config->federation.device_names ? display_name : NULL;
+  g_autoptr (GBytes) edu = device_list_update (user_id, device_id, stream_id, keys, shown, deleted);
+  cm_destinations_queue (write, (const char *const *) servers, edu);
+  return TRUE;
+}
+
+gboolean
+cm_device_lists_changed (CmNode *node, CmWrite *write, const char *user_id, const char *device_id,
+                         GBytes *keys, GError **error)
+{
+  g_autoptr (CmDb) db = cm_pool_get (node->pool, error);
+
+  return db != NULL && add_change (write, db, user_id, error) &&
+         tell_servers (node, write, db, user_id, device_id, keys, FALSE, error);
+}
+
+gboolean
+cm_device_lists_device_deleted (CmNode *node, CmWrite *write, const char *user_id,
+                                const char *device_id, GError **error)
+{
+  g_autoptr (CmDb) db = cm_pool_get (node->pool, error);
+
+  cm_device_keys_delete (write, user_id, device_id);
+  return db != NULL && add_change (write, db, user_id, error) &&
+         tell_servers (node, write, db, user_id, device_id, NULL, TRUE, error);
+}
+
+/* server-server, "m.signing_key_update". */
+gboolean
+cm_device_lists_signing_keys_changed (CmNode *node, CmWrite *write, const char *user_id,
+                                      GBytes *master, GBytes *self_signing, GError **error)
+{
+  g_autoptr (CmDb) db = cm_pool_get (node->pool, error);
+  g_auto (GStrv) servers =
+      db != NULL ? cm_device_list_servers (db, user_id, node->server_name, error) : NULL;
+
+  if (servers == NULL || !add_change (write, db, user_id, error))
+    return FALSE;
+  g_autoptr (CmJsonWriter) writer = open_edu ("m.signing_key_update", user_id);
+  if (master != NULL)
+    cm_json_put_bytes (writer, "master_key", master);
+  if (self_signing != NULL)
+    cm_json_put_bytes (writer, "self_signing_key", self_signing);
+  g_autoptr (GBytes) edu = close_edu (writer);
+  if (servers[0] != NULL)
+    cm_destinations_queue (write, (const char *const *) servers, edu);
+  return TRUE;
+}
+
+gboolean
+cm_device_lists_remote_changed (CmNode *node, CmWrite *write, const char *user_id, GError **error)
+{
+  g_autoptr (CmDb) db = cm_pool_get (node->pool, error);
+
+  return db != NULL && add_change (write, db, user_id, error);
+}
+
+gboolean
+cm_device_lists_between (CmNode *node, const char *user_id, gint64 from, gint64 to, char ***changed,
+                         char ***left, GError **error)
+{
+  g_autoptr (CmDb) db = cm_pool_get (node->pool, error);
+  g_auto (GStrv) found = db != NULL ? cm_device_list_changed (db, user_id, from, to, error) : NULL;
+
+  if (found == NULL)
+    return FALSE;
+  *left = cm_device_list_left (db, user_id, from, to, error);
+  if (*left == NULL)
+    return FALSE;
+  *changed = g_steal_pointer (&found);
+  return TRUE;
+}
+
+/* Clients take a missing count for "unknown" and upload nothing: the algorithm that all use is
+ * always there. */
+gboolean
+cm_device_key_counts_put (CmNode *node, CmJsonWriter *writer, const char *user_id,
+                          const char *device_id, GError **error)
+{
+  g_autoptr (CmDb) db = cm_pool_get (node->pool, error);
+  g_autoptr (CmRows) counts =
+      db != NULL ? cm_one_time_keys_count (db, user_id, device_id, error) : NULL;
+  g_autoptr (CmRows) unused =
+      counts != NULL ? cm_fallback_keys_unused (db, user_id, device_id, error) : NULL;
+  gboolean usual = FALSE;
+
+  if (unused == NULL)
+    return FALSE;
+  cm_json_open_object (writer, "device_one_time_keys_count");
+  for (gsize i = 0; i < cm_rows_count (counts); i++) {
+    usual = usual || strcmp (cm_rows_text (counts, i, 0), "signed_curve25519") == 0;
+    cm_json_put_integer (writer, cm_rows_text (counts, i, 0), cm_rows_integer (counts, i, 1));
+  }
+  if (!usual)
+    cm_json_put_integer (writer, "signed_curve25519", 0);
+  cm_json_close (writer);
+  cm_json_open_array (writer, "device_unused_fallback_key_types");
+  for (gsize i = 0; i < cm_rows_count (unused); i++)
+    cm_json_put_text (writer, NULL, cm_rows_text (unused, i, 0));
+  cm_json_close (writer);
+  return TRUE;
+}
