@@ -9,6 +9,7 @@ const CmRoute *const cm_route_tables[] = {
   cm_routes_account,
   cm_routes_admin_register,
   cm_routes_devices,
+  cm_routes_key_backup,
   cm_routes_login,
   cm_routes_meta,
   cm_routes_openid,
