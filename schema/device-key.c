@@ -31,9 +31,16 @@ static const CmSql delete_keys[] = {
 
 static const CmSql find_device_keys = {
   "device_keys_find",
-  "SELECT k.device_id, k.keys, d.display_name FROM device_key k"
+  "SELECT k.user_id, k.device_id, k.keys, d.display_name FROM device_key k"
   " LEFT JOIN device d ON d.user_id = k.user_id AND d.device_id = k.device_id"
-  " WHERE k.user_id = $1 AND ($2::text[] IS NULL OR k.device_id = ANY ($2)) ORDER BY k.device_id",
+  " WHERE k.user_id = ANY ($1) ORDER BY k.user_id, k.device_id",
+};
+
+static const CmSql find_device_key = {
+  "device_key_find",
+  "SELECT k.keys, d.display_name FROM device_key k"
+  " LEFT JOIN device d ON d.user_id = k.user_id AND d.device_id = k.device_id"
+  " WHERE k.user_id = $1 AND k.device_id = $2",
 };
 
 static const CmSql find_one_time_keys = {
@@ -42,18 +49,31 @@ static const CmSql find_one_time_keys = {
   "key_id = ANY ($3)",
 };
 
-static const CmSql claim_one_time_key = {
-  "one_time_key_claim",
-  "DELETE FROM one_time_key WHERE (user_id, device_id, algorithm, key_id) ="
-  " (SELECT user_id, device_id, algorithm, key_id FROM one_time_key WHERE user_id = $1 AND "
-  "device_id = $2 AND algorithm = $3"
-  " ORDER BY added LIMIT 1 FOR UPDATE SKIP LOCKED) RETURNING key_id, key",
+/* What is wanted: the i-th items of three arrays. */
+#define WANTED "unnest ($1::text[], $2::text[], $3::text[]) AS w (user_id, device_id, algorithm)"
+
+/* Two claims at once never wait for each other, and never get the same key: each skips what the
+ * other is taking. */
+static const CmSql claim_one_time_keys = {
+  "one_time_keys_claim",
+  "WITH next AS MATERIALIZED (SELECT k.* FROM " WANTED " CROSS JOIN LATERAL"
+  " (SELECT o.user_id, o.device_id, o.algorithm, o.key_id FROM one_time_key o"
+  " WHERE o.user_id = w.user_id AND o.device_id = w.device_id AND o.algorithm = w.algorithm"
+  " ORDER BY o.added LIMIT 1 FOR UPDATE SKIP LOCKED) k)"
+  " DELETE FROM one_time_key o USING next n WHERE o.user_id = n.user_id"
+  " AND o.device_id = n.device_id AND o.algorithm = n.algorithm AND o.key_id = n.key_id"
+  " RETURNING o.user_id, o.device_id, o.algorithm, o.key_id, o.key",
 };
 
-static const CmSql claim_fallback_key = {
-  "fallback_key_claim",
-  "UPDATE fallback_key SET used = true WHERE user_id = $1 AND device_id = $2 AND algorithm = $3 "
-  "RETURNING key_id, key",
+/* Rows are locked in one order, so that two claims cannot lock each other out. */
+static const CmSql claim_fallback_keys = {
+  "fallback_keys_claim",
+  "WITH next AS MATERIALIZED (SELECT f.user_id, f.device_id, f.algorithm FROM fallback_key f"
+  " JOIN " WANTED " USING (user_id, device_id, algorithm)"
+  " ORDER BY f.user_id, f.device_id, f.algorithm FOR UPDATE OF f)"
+  " UPDATE fallback_key f SET used = true FROM next n WHERE f.user_id = n.user_id"
+  " AND f.device_id = n.device_id AND f.algorithm = n.algorithm"
+  " RETURNING f.user_id, f.device_id, f.algorithm, f.key_id, f.key",
 };
 
 static const CmSql count_one_time_keys = {
@@ -102,11 +122,16 @@ cm_device_keys_delete (CmWrite *write, const char *user_id, const char *device_i
 }
 
 CmRows *
-cm_device_keys_find (CmDb *db, const char *user_id, char **device_ids, GError **error)
+cm_device_keys_find (CmDb *db, char **user_ids, GError **error)
 {
-  CmParam devices = device_ids != NULL ? CM_TEXTS (device_ids) : CM_SQL_NULL;
+  return cm_db_query (db, &find_device_keys, CM_ARGS (CM_TEXTS (user_ids)), error);
+}
 
-  return cm_db_query (db, &find_device_keys, CM_ARGS (CM_TEXT (user_id), devices), error);
+CmRows *
+cm_device_key_find (CmDb *db, const char *user_id, const char *device_id, GError **error)
+{
+  return cm_db_query (db, &find_device_key, CM_ARGS (CM_TEXT (user_id), CM_TEXT (device_id)),
+                      error);
 }
 
 CmRows *
@@ -117,28 +142,22 @@ cm_one_time_keys_find (CmDb *db, const char *user_id, const char *device_id, cha
                       CM_ARGS (CM_TEXT (user_id), CM_TEXT (device_id), CM_TEXTS (key_ids)), error);
 }
 
-/* A connection that waits for another's claim would skip its key and find none: hence the fallback
- * key is asked for only when no one-time key is left at all, or the few that are left are being
- * given away this very moment. */
-gboolean
-cm_one_time_key_claim (CmDb *db, const char *user_id, const char *device_id, const char *algorithm,
-                       char **key_id, GBytes **key, GError **error)
+CmRows *
+cm_one_time_keys_claim (CmDb *db, const CmKeyClaim *claim, GError **error)
 {
-  static const CmSql *const ways[] = { &claim_one_time_key, &claim_fallback_key };
+  return cm_db_query (db, &claim_one_time_keys,
+                      CM_ARGS (CM_TEXTS (claim->user_ids), CM_TEXTS (claim->device_ids),
+                               CM_TEXTS (claim->algorithms)),
+                      error);
+}
 
-  *key_id = NULL;
-  *key = NULL;
-  for (gsize i = 0; i < G_N_ELEMENTS (ways) && *key == NULL; i++) {
-    g_autoptr (CmRows) rows = cm_db_query (
-        db, ways[i], CM_ARGS (CM_TEXT (user_id), CM_TEXT (device_id), CM_TEXT (algorithm)), error);
-    if (rows == NULL)
-      return FALSE;
-    if (cm_rows_count (rows) > 0) {
-      *key_id = g_strdup (cm_rows_text (rows, 0, 0));
-      *key = cm_rows_bytes (rows, 0, 1);
-    }
-  }
-  return TRUE;
+CmRows *
+cm_fallback_keys_claim (CmDb *db, const CmKeyClaim *claim, GError **error)
+{
+  return cm_db_query (db, &claim_fallback_keys,
+                      CM_ARGS (CM_TEXTS (claim->user_ids), CM_TEXTS (claim->device_ids),
+                               CM_TEXTS (claim->algorithms)),
+                      error);
 }
 
 CmRows *

@@ -17,19 +17,27 @@ void cm_fallback_key_put (CmWrite *write, const char *user_id, const char *devic
 /* Adds that a device's keys and mailbox are gone. */
 void cm_device_keys_delete (CmWrite *write, const char *user_id, const char *device_id);
 
-/* Rows of (device_id, keys, display_name) of a user's devices that have keys; @device_ids (strv)
- * NULL: all. */
-CmRows *cm_device_keys_find (CmDb *db, const char *user_id, char **device_ids, GError **error);
+/* Rows of (user_id, device_id, keys, display_name), in this order, of devices that have keys. */
+CmRows *cm_device_keys_find (CmDb *db, char **user_ids, GError **error);
+/* One row of (keys, display_name), or none. */
+CmRows *cm_device_key_find (CmDb *db, const char *user_id, const char *device_id, GError **error);
 /* Rows of (algorithm, key_id, key): the one-time keys of a device among @key_ids (strv, without
  * algorithm). */
 CmRows *cm_one_time_keys_find (CmDb *db, const char *user_id, const char *device_id, char **key_ids,
                                GError **error);
 
-/* Gives out one key of @algorithm: a one-time key, which is deleted by the same statement, so that
- * it leaves at most once; or else the fallback key. @key is NULL (and the result TRUE) when there
- * is none. */
-gboolean cm_one_time_key_claim (CmDb *db, const char *user_id, const char *device_id,
-                                const char *algorithm, char **key_id, GBytes **key, GError **error);
+/* Keys that are wanted: the i-th texts of three lists (strv) of one length. */
+typedef struct {
+  char **user_ids;
+  char **device_ids;
+  char **algorithms;
+} CmKeyClaim;
+
+/* Gives out one key for each of @claim, where there is one: rows of (user_id, device_id, algorithm,
+ * key_id, key). One-time keys are deleted by the same statement, so that each leaves at most once;
+ * fallback keys, for those who got none of them, stay. */
+CmRows *cm_one_time_keys_claim (CmDb *db, const CmKeyClaim *claim, GError **error);
+CmRows *cm_fallback_keys_claim (CmDb *db, const CmKeyClaim *claim, GError **error);
 
 /* Rows of (algorithm, count) of one-time keys, and of (algorithm) of unused fallback keys. */
 CmRows *

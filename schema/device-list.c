@@ -6,10 +6,15 @@ static const CmSql change_list = {
   " ON CONFLICT (user_id) DO UPDATE SET position = excluded.position",
 };
 
-static const CmSql next_stream_id = {
-  "device_list_next_stream_id",
-  "INSERT INTO device_list_stream AS old (user_id, stream_id) VALUES ($1, 1)"
-  " ON CONFLICT (user_id) DO UPDATE SET stream_id = old.stream_id + 1 RETURNING stream_id",
+static const CmSql take_stream_id = {
+  "device_list_take_stream_id",
+  "INSERT INTO device_list_stream AS old (user_id, taken) VALUES ($1, 1)"
+  " ON CONFLICT (user_id) DO UPDATE SET taken = old.taken + 1 RETURNING taken",
+};
+
+static const CmSql use_stream_id = {
+  "device_list_use_stream_id",
+  "UPDATE device_list_stream SET stream_id = greatest (stream_id, $2) WHERE user_id = $1",
 };
 
 static const CmSql newest_stream_id = {
@@ -46,8 +51,8 @@ static const CmSql user_is_near = {
   "IN " ROOMS_OF_1 ")",
 };
 
-/* Who changed and shares a room; and who shares one since then, because either of the two joined.
- */
+/* Who changed and shares a room; who shares one since then, because either of the two joined; whose
+ * keys $1 signed; and $1 whose user-signing key changed, which is nobody else's business. */
 static const CmSql changed_between = {
   "device_list_changed",
   "SELECT c.user_id FROM device_list_change c WHERE c.position > $2 AND c.position <= $3 AND "
@@ -59,7 +64,11 @@ static const CmSql changed_between = {
   " JOIN sym s ON s.id = theirs.user_id"
   " WHERE me.text = $1 AND mine.membership = 'join' AND theirs.membership = 'join'"
   " AND ((theirs.position > $2 AND theirs.position <= $3) OR (mine.position > $2 AND mine.position "
-  "<= $3))",
+  "<= $3))"
+  " UNION SELECT target_user FROM key_signature"
+  " WHERE signer_user = $1 AND position > $2 AND position <= $3"
+  " UNION SELECT user_id FROM cross_signing_key"
+  " WHERE user_id = $1 AND position > $2 AND position <= $3",
 };
 
 static const CmSql left_between = {
@@ -94,11 +103,17 @@ cm_device_list_change (CmWrite *write, const char *user_id, gint64 offset)
 }
 
 gint64
-cm_device_list_next_stream_id (CmDb *db, const char *user_id, GError **error)
+cm_device_list_take_stream_id (CmDb *db, const char *user_id, GError **error)
 {
-  g_autoptr (CmRows) rows = cm_db_query (db, &next_stream_id, CM_ARGS (CM_TEXT (user_id)), error);
+  g_autoptr (CmRows) rows = cm_db_query (db, &take_stream_id, CM_ARGS (CM_TEXT (user_id)), error);
 
   return rows != NULL ? cm_rows_integer (rows, 0, 0) : 0;
+}
+
+void
+cm_device_list_use_stream_id (CmWrite *write, const char *user_id, gint64 stream_id)
+{
+  cm_write_add (write, &use_stream_id, CM_ARGS (CM_TEXT (user_id), CM_INT (stream_id)));
 }
 
 gboolean

@@ -7,9 +7,12 @@ G_BEGIN_DECLS
 
 /* Adds the newest change of a user's devices to @write. */
 void cm_device_list_change (CmWrite *write, const char *user_id, gint64 offset);
-/* The next stream_id of a local user's m.device_list_update, at once. 0 with @error. */
-gint64 cm_device_list_next_stream_id (CmDb *db, const char *user_id, GError **error);
-/* The newest one given out; 0 when there is none. */
+/* A number for a local user's next m.device_list_update: taken at once, and added to the write that
+ * makes the change, so that whoever asks for the devices learns the number that they have. 0 with
+ * @error. */
+gint64 cm_device_list_take_stream_id (CmDb *db, const char *user_id, GError **error);
+void cm_device_list_use_stream_id (CmWrite *write, const char *user_id, gint64 stream_id);
+/* The newest one that is committed; 0 when there is none. */
 gboolean
 cm_device_list_stream_id (CmDb *db, const char *user_id, gint64 *stream_id, GError **error);
 

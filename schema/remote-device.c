@@ -1,33 +1,61 @@
 #include "schema/remote-device.h"
 
+/* Somebody here and the user of list l share a room, and have since the list was asked for: before
+ * that, or after a gap, changes were told to nobody here. */
+#define SHARED_SINCE                                                                               \
+  "EXISTS (SELECT 1 FROM sym s JOIN member r ON r.user_id = s.id AND r.membership = 'join'"        \
+  " JOIN member t ON t.room = r.room AND t.local AND t.membership = 'join'"                        \
+  " WHERE s.text = l.user_id AND r.position <= l.position AND t.position <= l.position)"
+
 static const CmSql find_list = {
   "remote_list_find",
-  "SELECT stream_id, stale FROM remote_device_list WHERE user_id = $1",
+  "SELECT l.stream_id FROM remote_device_list l"
+  " WHERE l.user_id = $1 AND NOT l.stale AND " SHARED_SINCE,
+};
+
+static const CmSql fresh_lists = {
+  "remote_lists_fresh",
+  "SELECT l.user_id FROM remote_device_list l"
+  " WHERE l.user_id = ANY ($1) AND NOT l.stale AND " SHARED_SINCE,
+};
+
+static const CmSql near_users = {
+  "remote_users_near",
+  "SELECT s.text FROM sym s WHERE s.text = ANY ($1) AND EXISTS"
+  " (SELECT 1 FROM member r JOIN member t ON t.room = r.room AND t.local AND t.membership = 'join'"
+  " WHERE r.user_id = s.id AND r.membership = 'join')",
 };
 
 static const CmSql find_devices = {
   "remote_devices_find",
-  "SELECT device_id, keys, display_name FROM remote_device"
-  " WHERE user_id = $1 AND keys IS NOT NULL AND ($2::text[] IS NULL OR device_id = ANY ($2)) ORDER "
-  "BY device_id",
+  "SELECT user_id, device_id, keys, display_name FROM remote_device"
+  " WHERE user_id = ANY ($1) AND keys IS NOT NULL ORDER BY user_id, device_id",
 };
 
-static const CmSql replace_list[] = {
-  { "remote_devices_clear",
-    "DELETE FROM remote_device WHERE user_id = $1 AND $2::bigint IS NOT NULL" },
-  { "remote_list_replace",
-    "INSERT INTO remote_device_list (user_id, stream_id, stale) VALUES ($1, $2, false)"
-    " ON CONFLICT (user_id) DO UPDATE SET stream_id = excluded.stream_id, stale = false" },
+static const CmSql clear_devices = {
+  "remote_devices_clear",
+  "DELETE FROM remote_device WHERE user_id = $1",
+};
+
+/* Whatever was told meanwhile may not be in what was fetched. */
+static const CmSql replace_list = {
+  "remote_list_replace",
+  "INSERT INTO remote_device_list AS old (user_id, stream_id, position, stale)"
+  " VALUES ($1, $2, $3, false) ON CONFLICT (user_id) DO UPDATE SET stream_id = excluded.stream_id,"
+  " position = excluded.position, stale = old.told > excluded.stream_id, told = 0",
 };
 
 static const CmSql mark_stale = {
   "remote_list_mark_stale",
-  "UPDATE remote_device_list SET stale = true WHERE user_id = $1",
+  "INSERT INTO remote_device_list AS old (user_id, stream_id, position, told, stale)"
+  " VALUES ($1, 0, 0, $2, true) ON CONFLICT (user_id) DO UPDATE SET stale = true,"
+  " told = greatest (old.told, excluded.told)",
 };
 
 static const CmSql advance_list = {
   "remote_list_advance",
-  "UPDATE remote_device_list SET stream_id = $2 WHERE user_id = $1 AND stream_id < $2",
+  "UPDATE remote_device_list SET stream_id = $3"
+  " WHERE user_id = $1 AND stream_id = $2 AND NOT stale",
 };
 
 static const CmSql put_device = {
@@ -43,46 +71,55 @@ static const CmSql delete_device = {
 };
 
 gboolean
-cm_remote_list_find (CmDb *db, const char *user_id, CmRemoteList *list, gint64 *stream_id,
+cm_remote_list_find (CmDb *db, const char *user_id, gboolean *fresh, gint64 *stream_id,
                      GError **error)
 {
   g_autoptr (CmRows) rows = cm_db_query (db, &find_list, CM_ARGS (CM_TEXT (user_id)), error);
 
   if (rows == NULL)
     return FALSE;
-  gboolean known = cm_rows_count (rows) > 0;
-  *stream_id = known ? cm_rows_integer (rows, 0, 0) : 0;
-  *list = !known                         ? CM_REMOTE_LIST_NONE
-          : cm_rows_boolean (rows, 0, 1) ? CM_REMOTE_LIST_STALE
-                                         : CM_REMOTE_LIST_FRESH;
+  *fresh = cm_rows_count (rows) > 0;
+  *stream_id = *fresh ? cm_rows_integer (rows, 0, 0) : 0;
   return TRUE;
 }
 
 CmRows *
-cm_remote_devices_find (CmDb *db, const char *user_id, char **device_ids, GError **error)
+cm_remote_lists_fresh (CmDb *db, char **user_ids, GError **error)
 {
-  CmParam devices = device_ids != NULL ? CM_TEXTS (device_ids) : CM_SQL_NULL;
+  return cm_db_query (db, &fresh_lists, CM_ARGS (CM_TEXTS (user_ids)), error);
+}
 
-  return cm_db_query (db, &find_devices, CM_ARGS (CM_TEXT (user_id), devices), error);
+CmRows *
+cm_remote_users_near (CmDb *db, char **user_ids, GError **error)
+{
+  return cm_db_query (db, &near_users, CM_ARGS (CM_TEXTS (user_ids)), error);
+}
+
+CmRows *
+cm_remote_devices_find (CmDb *db, char **user_ids, GError **error)
+{
+  return cm_db_query (db, &find_devices, CM_ARGS (CM_TEXTS (user_ids)), error);
 }
 
 void
-cm_remote_list_replace (CmWrite *write, const char *user_id, gint64 stream_id)
+cm_remote_list_replace (CmWrite *write, const char *user_id, gint64 stream_id, gint64 position)
 {
-  for (gsize i = 0; i < G_N_ELEMENTS (replace_list); i++)
-    cm_write_add (write, &replace_list[i], CM_ARGS (CM_TEXT (user_id), CM_INT (stream_id)));
+  cm_write_add (write, &clear_devices, CM_ARGS (CM_TEXT (user_id)));
+  cm_write_add (write, &replace_list,
+                CM_ARGS (CM_TEXT (user_id), CM_INT (stream_id), CM_INT (position)));
 }
 
 void
-cm_remote_list_mark_stale (CmWrite *write, const char *user_id)
+cm_remote_list_mark_stale (CmWrite *write, const char *user_id, gint64 stream_id)
 {
-  cm_write_add (write, &mark_stale, CM_ARGS (CM_TEXT (user_id)));
+  cm_write_add (write, &mark_stale, CM_ARGS (CM_TEXT (user_id), CM_INT (stream_id)));
 }
 
 void
-cm_remote_list_advance (CmWrite *write, const char *user_id, gint64 stream_id)
+cm_remote_list_advance (CmWrite *write, const char *user_id, gint64 from, gint64 to)
 {
-  cm_write_add (write, &advance_list, CM_ARGS (CM_TEXT (user_id), CM_INT (stream_id)));
+  cm_write_add_fenced (write, &advance_list,
+                       CM_ARGS (CM_TEXT (user_id), CM_INT (from), CM_INT (to)));
 }
 
 void

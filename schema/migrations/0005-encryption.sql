@@ -46,8 +46,10 @@ CREATE TABLE key_signature (
     signer_user   text COLLATE "C" NOT NULL,
     signer_key    text COLLATE "C" NOT NULL,         -- "ed25519:..."
     signature     text NOT NULL,
+    position      bigint NOT NULL,
     PRIMARY KEY (target_user, target_key, signer_user, signer_key)
 );
+CREATE INDEX key_signature_signer ON key_signature (signer_user, position);
 
 -- Who changed devices or cross-signing keys, when: one row a user, its newest change.
 CREATE TABLE device_list_change (
@@ -59,14 +61,17 @@ CREATE INDEX device_list_change_position ON device_list_change (position);
 -- The per-user counter of m.device_list_update.
 CREATE TABLE device_list_stream (
     user_id   text COLLATE "C" PRIMARY KEY,
-    stream_id bigint NOT NULL
+    taken     bigint NOT NULL,                       -- the newest number given out
+    stream_id bigint NOT NULL DEFAULT 0              -- the newest whose change is committed
 );
 
 -- Devices of other servers' users, as last told.
 CREATE TABLE remote_device_list (
     user_id   text COLLATE "C" PRIMARY KEY,
     stream_id bigint NOT NULL,
-    stale     boolean NOT NULL DEFAULT false         -- must be asked for anew
+    position  bigint NOT NULL,                       -- where the stream was when it was asked for
+    told      bigint NOT NULL DEFAULT 0,             -- the newest number heard of while it was stale
+    stale     boolean NOT NULL                       -- must be asked for anew
 );
 CREATE TABLE remote_device (
     user_id      text COLLATE "C" NOT NULL,

@@ -1,9 +1,11 @@
 #include "server/e2ee/device-lists.h"
 
 #include "federation/destinations.h"
+#include "schema/cross-signing.h"
 #include "schema/device-key.h"
 #include "schema/device-list.h"
 #include "server/config/config.h"
+#include "server/e2ee/signed-key.h"
 
 #include <string.h>
 
@@ -48,20 +50,25 @@ close_edu (CmJsonWriter *writer)
   return cm_json_writer_end (writer);
 }
 
-/* What is stored of a device, where the caller does not say. */
+/* What is stored of a device, where the caller does not say: the keys with the signatures on them.
+ */
 static gboolean
 read_device (CmDb *db, const char *user_id, const char *device_id, GBytes **keys,
              char **display_name, GError **error)
 {
-  char *ids[] = { (char *) device_id, NULL };
-  g_autoptr (CmRows) rows = cm_device_keys_find (db, user_id, ids, error);
+  char *users[] = { (char *) user_id, NULL };
+  g_autoptr (CmRows) device = cm_device_key_find (db, user_id, device_id, error);
+  g_autoptr (CmRows) signatures =
+      device != NULL ? cm_key_signatures_find (db, users, NULL, error) : NULL;
 
-  if (rows == NULL)
+  if (signatures == NULL)
     return FALSE;
-  if (cm_rows_count (rows) > 0) {
-    if (*keys == NULL)
-      *keys = cm_rows_bytes (rows, 0, 1);
-    *display_name = g_strdup (cm_rows_text (rows, 0, 2));
+  if (cm_rows_count (device) == 0)
+    return TRUE;
+  *display_name = g_strdup (cm_rows_text (device, 0, 1));
+  if (*keys == NULL) {
+    g_autoptr (GBytes) stored = cm_rows_bytes (device, 0, 0);
+    *keys = cm_signed_key_merge (stored, signatures, user_id, device_id);
   }
   return TRUE;
 }
@@ -98,9 +105,10 @@ tell_servers (CmNode *node, CmWrite *write, CmDb *db, const char *user_id, const
   if (servers == NULL)
     return FALSE;
   /* The number counts on without an audience: whoever comes later starts from GET user/devices. */
-  gint64 stream_id = cm_device_list_next_stream_id (db, user_id, error);
+  gint64 stream_id = cm_device_list_take_stream_id (db, user_id, error);
   if (stream_id == 0)
     return FALSE;
+  cm_device_list_use_stream_id (write, user_id, stream_id);
   if (servers[0] == NULL)
     return TRUE;
   if (!deleted && !read_device (db, user_id, device_id, &keys, &display_name, error))

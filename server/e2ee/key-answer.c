@@ -5,17 +5,17 @@
 #include "schema/device-key.h"
 #include "schema/remote-device.h"
 #include "server/config/config.h"
+#include "server/e2ee/signed-key.h"
 
 #include <string.h>
 
-/* Members of the answer, each user -> GBytes. */
-enum { DEVICE_KEYS, MASTER_KEYS, SELF_SIGNING_KEYS, USER_SIGNING_KEYS, N_PARTS };
+/* Members of the answer, each user -> CmJsonWriter or GBytes. */
+enum { MASTER_KEYS, SELF_SIGNING_KEYS, USER_SIGNING_KEYS, N_USAGES };
 
 static const struct {
   const char *member;
   const char *usage;
-} parts[N_PARTS] = {
-  { "device_keys", NULL },
+} usages[N_USAGES] = {
   { "master_keys", "master" },
   { "self_signing_keys", "self_signing" },
   { "user_signing_keys", "user_signing" },
@@ -23,20 +23,45 @@ static const struct {
 
 struct _CmKeyAnswer {
   CmNode *node;
+  const CmJson *wanted;
   char *viewer;
-  GHashTable *part[N_PARTS];
-  GHashTable *failures; /* a set of server names */
+  GHashTable *devices;           /* user id -> CmJsonWriter with an open object */
+  GHashTable *signing[N_USAGES]; /* user id -> GBytes */
+  GHashTable *failures;          /* a set of server names */
 };
 
+gboolean
+cm_key_answer_check (const CmJson *wanted, GError **error)
+{
+  gboolean good = cm_json_type (wanted) == CM_JSON_OBJECT;
+  const CmJson *list, *device;
+  CmJsonIter users, devices;
+
+  cm_json_iter_init (&users, wanted);
+  while (good && cm_json_iter_next (&users, NULL, &list)) {
+    good = cm_id_is_user (cm_json_text (users.key)) && cm_json_type (list) == CM_JSON_ARRAY;
+    cm_json_iter_init (&devices, list);
+    while (good && cm_json_iter_next (&devices, NULL, &device))
+      good = cm_json_text (device) != NULL;
+  }
+  if (!good)
+    g_set_error_literal (error, CM_ERROR, CM_ERROR_BAD_JSON,
+                         "device_keys must hold a list of device ids for each user id");
+  return good;
+}
+
 CmKeyAnswer *
-cm_key_answer_new (CmNode *node, const char *viewer)
+cm_key_answer_new (CmNode *node, const CmJson *wanted, const char *viewer)
 {
   CmKeyAnswer *answer = g_new0 (CmKeyAnswer, 1);
 
   answer->node = node;
+  answer->wanted = wanted;
   answer->viewer = g_strdup (viewer);
-  for (gsize i = 0; i < N_PARTS; i++)
-    answer->part[i] =
+  answer->devices =
+      g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify) cm_json_writer_free);
+  for (gsize i = 0; i < N_USAGES; i++)
+    answer->signing[i] =
         g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify) g_bytes_unref);
   answer->failures = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   return answer;
@@ -45,212 +70,169 @@ cm_key_answer_new (CmNode *node, const char *viewer)
 void
 cm_key_answer_free (CmKeyAnswer *answer)
 {
-  for (gsize i = 0; i < N_PARTS; i++)
-    g_hash_table_unref (answer->part[i]);
+  g_hash_table_unref (answer->devices);
+  for (gsize i = 0; i < N_USAGES; i++)
+    g_hash_table_unref (answer->signing[i]);
   g_hash_table_unref (answer->failures);
   g_free (answer->viewer);
   g_free (answer);
 }
 
 static gboolean
-is_signature_of (const CmRows *rows, gsize row, const char *target, const char *user)
+is_wanted (const CmKeyAnswer *answer, const char *user_id, const char *device_id)
 {
-  return strcmp (cm_rows_text (rows, row, 0), target) == 0 &&
-         (user == NULL || strcmp (cm_rows_text (rows, row, 1), user) == 0);
-}
-
-/* The stored signatures of one signer that the object does not hold itself. */
-static void
-put_stored_signatures (CmJsonWriter *writer, const CmRows *rows, const char *target,
-                       const char *user, const CmJson *own)
-{
-  for (gsize i = 0; i < cm_rows_count (rows); i++)
-    if (is_signature_of (rows, i, target, user) &&
-        cm_json_get (own, cm_rows_text (rows, i, 2)) == NULL)
-      cm_json_put_text (writer, cm_rows_text (rows, i, 2), cm_rows_text (rows, i, 3));
-}
-
-static void
-put_signatures (CmJsonWriter *writer, const CmJson *signatures, const CmRows *rows,
-                const char *target)
-{
-  const CmJson *own, *signature;
-  const char *user, *previous = NULL;
-  CmJsonIter iter, keys;
-
-  cm_json_open_object (writer, "signatures");
-  cm_json_iter_init (&iter, signatures);
-  while (cm_json_iter_next (&iter, &user, &own)) {
-    cm_json_open_object (writer, user);
-    cm_json_iter_init (&keys, own);
-    while (cm_json_iter_next (&keys, NULL, &signature))
-      cm_json_put_member (writer, keys.key, signature);
-    put_stored_signatures (writer, rows, target, user, own);
-    cm_json_close (writer);
-  }
-  /* Rows are sorted by signer. */
-  for (gsize i = 0; i < cm_rows_count (rows); i++) {
-    const char *signer = cm_rows_text (rows, i, 1);
-    if (!is_signature_of (rows, i, target, NULL) || g_strcmp0 (previous, signer) == 0 ||
-        cm_json_get (signatures, signer) != NULL)
-      continue;
-    cm_json_open_object (writer, signer);
-    put_stored_signatures (writer, rows, target, signer, NULL);
-    cm_json_close (writer);
-    previous = signer;
-  }
-  cm_json_close (writer);
-}
-
-/* A key object with all the signatures that the viewer may see, and the device's name. */
-static void
-put_key (CmJsonWriter *writer, const char *member, const CmJson *key, const CmRows *signatures,
-         const char *target, const char *display_name)
-{
-  const CmJson *value;
-  const char *name;
+  const CmJson *list = cm_json_get (answer->wanted, user_id);
+  const CmJson *item;
   CmJsonIter iter;
 
-  cm_json_open_object (writer, member);
-  cm_json_iter_init (&iter, key);
-  while (cm_json_iter_next (&iter, &name, &value))
-    if (strcmp (name, "signatures") != 0 && strcmp (name, "unsigned") != 0)
-      cm_json_put_member (writer, iter.key, value);
-  put_signatures (writer, cm_json_get_object (key, "signatures"), signatures, target);
-  if (display_name != NULL) {
-    cm_json_open_object (writer, "unsigned");
-    cm_json_put_text (writer, "device_display_name", display_name);
-    cm_json_close (writer);
-  }
-  cm_json_close (writer);
+  if (cm_json_length (list) == 0)
+    return TRUE;
+  cm_json_iter_init (&iter, list);
+  while (cm_json_iter_next (&iter, NULL, &item))
+    if (g_strcmp0 (cm_json_text (item), device_id) == 0)
+      return TRUE;
+  return FALSE;
 }
 
-static gboolean
-shows_names (const CmKeyAnswer *answer)
-{
-  return answer->viewer != NULL || answer->node->config->federation.device_names;
-}
-
+/* A user who was asked for is in the answer, with or without devices. */
 static void
-add_devices (CmKeyAnswer *answer, const char *user_id, const CmRows *devices,
-             const CmRows *signatures)
+add_user (CmKeyAnswer *answer, const char *user_id)
 {
-  g_autoptr (CmJsonWriter) writer = cm_json_writer_new ();
+  CmJsonWriter *writer = cm_json_writer_new ();
 
   cm_json_open_object (writer, NULL);
-  for (gsize i = 0; i < cm_rows_count (devices); i++) {
-    const char *device_id = cm_rows_text (devices, i, 0);
-    gsize length;
-    const void *bytes = cm_rows_data (devices, i, 1, &length);
-    g_autoptr (CmJsonDoc) keys = cm_json_parse (bytes, length, NULL);
-    /* One bad row must not hide the user's other devices. */
-    if (keys != NULL)
-      put_key (writer, device_id, cm_json_doc_root (keys), signatures, device_id,
-               shows_names (answer) ? cm_rows_text (devices, i, 2) : NULL);
-  }
-  cm_json_close (writer);
-  g_hash_table_replace (answer->part[DEVICE_KEYS], g_strdup (user_id), cm_json_writer_end (writer));
-}
-
-/* The public part of a cross-signing key: what signatures on it are filed under. */
-static const char *
-public_part (const CmJson *key)
-{
-  CmJsonIter iter;
-  const CmJson *value;
-
-  cm_json_iter_init (&iter, cm_json_get_object (key, "keys"));
-  return cm_json_iter_next (&iter, NULL, &value) ? cm_json_text (value) : NULL;
+  g_hash_table_replace (answer->devices, g_strdup (user_id), writer);
 }
 
 static void
-add_cross_signing_key (CmKeyAnswer *answer, gsize part, const char *user_id, const CmJson *key,
-                       const CmRows *signatures)
+add_device (CmKeyAnswer *answer, const char *user_id, const char *device_id, const CmJson *keys,
+            const CmKeySignatures *signatures, const char *display_name)
 {
-  g_autoptr (CmJsonWriter) writer = cm_json_writer_new ();
-  const char *target = public_part (key);
+  CmJsonWriter *writer = g_hash_table_lookup (answer->devices, user_id);
+  gboolean shown = answer->viewer != NULL || answer->node->config->federation.device_names;
 
-  /* The user-signing key tells whom its owner has verified: it is nobody else's business. */
-  if (target == NULL || (part == USER_SIGNING_KEYS && g_strcmp0 (user_id, answer->viewer) != 0))
+  if (writer == NULL || !is_wanted (answer, user_id, device_id))
     return;
-  put_key (writer, NULL, key, signatures, target, NULL);
-  g_hash_table_replace (answer->part[part], g_strdup (user_id), cm_json_writer_end (writer));
+  cm_json_open_object (writer, device_id);
+  cm_signed_key_put_members (writer, keys, signatures, user_id, device_id);
+  cm_json_open_object (writer, "unsigned");
+  cm_json_put_text (writer, "device_display_name", shown ? display_name : NULL);
+  cm_json_close (writer);
+  cm_json_close (writer);
+}
+
+/* The user-signing key tells whom its owner has verified: it is nobody else's business. */
+static void
+add_signing_key (CmKeyAnswer *answer, gsize usage, const char *user_id, const CmJson *key,
+                 const CmKeySignatures *signatures)
+{
+  const char *public_key = cm_signed_key_public (key);
+
+  if (public_key == NULL ||
+      (usage == USER_SIGNING_KEYS && g_strcmp0 (user_id, answer->viewer) != 0))
+    return;
+  g_autoptr (CmJsonWriter) writer = cm_json_writer_new ();
+  cm_signed_key_put (writer, NULL, key, signatures, user_id, public_key);
+  g_hash_table_replace (answer->signing[usage], g_strdup (user_id), cm_json_writer_end (writer));
+}
+
+/* NULL for a bad row, which must not hide the others. */
+static CmJsonDoc *
+parse_cell (const CmRows *rows, gsize row, int column)
+{
+  gsize length;
+  const void *bytes = cm_rows_data (rows, row, column, &length);
+
+  return bytes != NULL ? cm_json_parse (bytes, length, NULL) : NULL;
 }
 
 static void
-add_cross_signing_keys (CmKeyAnswer *answer, const char *user_id, const CmRows *rows,
-                        const CmRows *signatures)
+add_signing_rows (CmKeyAnswer *answer, const CmRows *rows, const CmKeySignatures *signatures)
 {
   for (gsize i = 0; i < cm_rows_count (rows); i++) {
-    gsize length;
-    const void *bytes = cm_rows_data (rows, i, 1, &length);
-    g_autoptr (CmJsonDoc) key = cm_json_parse (bytes, length, NULL);
-    for (gsize part = MASTER_KEYS; key != NULL && part < N_PARTS; part++)
-      if (strcmp (parts[part].usage, cm_rows_text (rows, i, 0)) == 0)
-        add_cross_signing_key (answer, part, user_id, cm_json_doc_root (key), signatures);
+    g_autoptr (CmJsonDoc) key = parse_cell (rows, i, 2);
+    for (gsize usage = 0; key != NULL && usage < N_USAGES; usage++)
+      if (strcmp (usages[usage].usage, cm_rows_text (rows, i, 1)) == 0)
+        add_signing_key (answer, usage, cm_rows_text (rows, i, 0), cm_json_doc_root (key),
+                         signatures);
   }
 }
 
-gboolean
-cm_key_answer_add_stored (CmKeyAnswer *answer, const char *user_id, char **device_ids,
-                          GError **error)
-{
-  gboolean local = cm_id_domain_is (user_id, answer->node->server_name);
-  g_autoptr (CmDb) db = cm_pool_get (answer->node->pool, error);
+typedef CmRows *(*FindDevices) (CmDb *db, char **user_ids, GError **error);
 
-  if (db == NULL)
-    return FALSE;
-  g_autoptr (CmRows) devices = local ? cm_device_keys_find (db, user_id, device_ids, error)
-                                     : cm_remote_devices_find (db, user_id, device_ids, error);
+static gboolean
+add_stored (CmKeyAnswer *answer, char **user_ids, FindDevices find, GError **error)
+{
+  if (user_ids[0] == NULL)
+    return TRUE;
+  g_autoptr (CmDb) db = cm_pool_get (answer->node->pool, error);
+  g_autoptr (CmRows) devices = db != NULL ? find (db, user_ids, error) : NULL;
   g_autoptr (CmRows) keys =
-      devices != NULL ? cm_cross_signing_keys_find (db, user_id, error) : NULL;
+      devices != NULL ? cm_cross_signing_keys_find (db, user_ids, error) : NULL;
   g_autoptr (CmRows) signatures =
-      keys != NULL ? cm_key_signatures_find (db, user_id, answer->viewer, error) : NULL;
+      keys != NULL ? cm_key_signatures_find (db, user_ids, answer->viewer, error) : NULL;
+
   if (signatures == NULL)
     return FALSE;
-  add_devices (answer, user_id, devices, signatures);
-  add_cross_signing_keys (answer, user_id, keys, signatures);
+  for (gsize i = 0; user_ids[i] != NULL; i++)
+    add_user (answer, user_ids[i]);
+  for (gsize i = 0; i < cm_rows_count (devices); i++) {
+    g_autoptr (CmJsonDoc) device = parse_cell (devices, i, 2);
+    if (device != NULL)
+      add_device (answer, cm_rows_text (devices, i, 0), cm_rows_text (devices, i, 1),
+                  cm_json_doc_root (device), signatures, cm_rows_text (devices, i, 3));
+  }
+  add_signing_rows (answer, keys, signatures);
   return TRUE;
 }
 
-/* Devices as another server tells them: each must say of itself whose it is. */
-static void
-add_told_devices (CmKeyAnswer *answer, const char *user_id, const CmJson *devices,
-                  const CmRows *signatures)
+gboolean
+cm_key_answer_add_local (CmKeyAnswer *answer, char **user_ids, GError **error)
 {
-  g_autoptr (CmJsonWriter) writer = cm_json_writer_new ();
-  const CmJson *device;
-  CmJsonIter iter;
-
-  cm_json_open_object (writer, NULL);
-  cm_json_iter_init (&iter, devices);
-  while (cm_json_iter_next (&iter, NULL, &device)) {
-    const char *device_id = cm_json_text (iter.key);
-    if (device_id != NULL && g_strcmp0 (cm_json_get_text (device, "user_id"), user_id) == 0 &&
-        g_strcmp0 (cm_json_get_text (device, "device_id"), device_id) == 0)
-      put_key (writer, device_id, device, signatures, device_id,
-               cm_json_get_text (cm_json_get (device, "unsigned"), "device_display_name"));
-  }
-  cm_json_close (writer);
-  g_hash_table_replace (answer->part[DEVICE_KEYS], g_strdup (user_id), cm_json_writer_end (writer));
+  return add_stored (answer, user_ids, cm_device_keys_find, error);
 }
 
 gboolean
-cm_key_answer_add_remote (CmKeyAnswer *answer, const char *user_id, const CmJson *body,
-                          GError **error)
+cm_key_answer_add_kept (CmKeyAnswer *answer, char **user_ids, GError **error)
+{
+  return add_stored (answer, user_ids, cm_remote_devices_find, error);
+}
+
+static void
+add_told_devices (CmKeyAnswer *answer, const char *user_id, const CmJson *devices,
+                  const CmKeySignatures *signatures)
+{
+  const CmJson *device;
+  CmJsonIter iter;
+
+  add_user (answer, user_id);
+  cm_json_iter_init (&iter, devices);
+  while (cm_json_iter_next (&iter, NULL, &device)) {
+    const char *device_id = cm_json_text (iter.key);
+    if (cm_device_keys_are_of (device, user_id, device_id))
+      add_device (answer, user_id, device_id, device, signatures,
+                  cm_json_get_text (cm_json_get (device, "unsigned"), "device_display_name"));
+  }
+}
+
+gboolean
+cm_key_answer_add_told (CmKeyAnswer *answer, char **user_ids, const CmJson *body, GError **error)
 {
   g_autoptr (CmDb) db = cm_pool_get (answer->node->pool, error);
   g_autoptr (CmRows) signatures =
-      db != NULL ? cm_key_signatures_find (db, user_id, answer->viewer, error) : NULL;
+      db != NULL ? cm_key_signatures_find (db, user_ids, answer->viewer, error) : NULL;
 
   if (signatures == NULL)
     return FALSE;
-  add_told_devices (answer, user_id,
-                    cm_json_get_object (cm_json_get (body, "device_keys"), user_id), signatures);
-  for (gsize part = MASTER_KEYS; part <= SELF_SIGNING_KEYS; part++) {
-    const CmJson *key = cm_json_get_object (cm_json_get (body, parts[part].member), user_id);
-    if (g_strcmp0 (cm_json_get_text (key, "user_id"), user_id) == 0)
-      add_cross_signing_key (answer, part, user_id, key, signatures);
+  for (gsize i = 0; user_ids[i] != NULL; i++) {
+    const char *user_id = user_ids[i];
+    add_told_devices (answer, user_id,
+                      cm_json_get_object (cm_json_get (body, "device_keys"), user_id), signatures);
+    for (gsize usage = MASTER_KEYS; usage <= SELF_SIGNING_KEYS; usage++) {
+      const CmJson *key = cm_json_get_object (cm_json_get (body, usages[usage].member), user_id);
+      if (g_strcmp0 (cm_json_get_text (key, "user_id"), user_id) == 0)
+        add_signing_key (answer, usage, user_id, key, signatures);
+    }
   }
   return TRUE;
 }
@@ -261,28 +243,58 @@ cm_key_answer_add_failure (CmKeyAnswer *answer, const char *server)
   g_hash_table_add (answer->failures, g_strdup (server));
 }
 
-void
-cm_key_answer_put (const CmKeyAnswer *answer, CmJsonWriter *writer)
+static void
+put_devices (const CmKeyAnswer *answer, CmJsonWriter *writer)
 {
-  gsize n_parts = answer->viewer != NULL ? N_PARTS : USER_SIGNING_KEYS;
   GHashTableIter iter;
-  const char *name;
-  GBytes *value;
+  const char *user_id;
+  CmJsonWriter *devices;
 
-  for (gsize part = 0; part < n_parts; part++) {
-    cm_json_open_object (writer, parts[part].member);
-    g_hash_table_iter_init (&iter, answer->part[part]);
-    while (g_hash_table_iter_next (&iter, (gpointer *) &name, (gpointer *) &value))
-      cm_json_put_bytes (writer, name, value);
-    cm_json_close (writer);
+  cm_json_open_object (writer, "device_keys");
+  g_hash_table_iter_init (&iter, answer->devices);
+  while (g_hash_table_iter_next (&iter, (gpointer *) &user_id, (gpointer *) &devices)) {
+    cm_json_close (devices);
+    g_autoptr (GBytes) bytes = cm_json_writer_end (devices);
+    cm_json_put_bytes (writer, user_id, bytes);
   }
-  if (answer->viewer == NULL)
-    return;
+  cm_json_close (writer);
+}
+
+static void
+put_failures (const CmKeyAnswer *answer, CmJsonWriter *writer)
+{
+  GHashTableIter iter;
+  const char *server;
+
   cm_json_open_object (writer, "failures");
   g_hash_table_iter_init (&iter, answer->failures);
-  while (g_hash_table_iter_next (&iter, (gpointer *) &name, NULL)) {
-    cm_json_open_object (writer, name);
+  while (g_hash_table_iter_next (&iter, (gpointer *) &server, NULL)) {
+    cm_json_open_object (writer, server);
     cm_json_close (writer);
   }
   cm_json_close (writer);
+}
+
+CmJsonWriter *
+cm_key_answer_write (const CmKeyAnswer *answer)
+{
+  gsize shown = answer->viewer != NULL ? N_USAGES : USER_SIGNING_KEYS;
+  CmJsonWriter *writer = cm_json_writer_new ();
+  GHashTableIter iter;
+  const char *user_id;
+  GBytes *key;
+
+  cm_json_open_object (writer, NULL);
+  put_devices (answer, writer);
+  for (gsize usage = 0; usage < shown; usage++) {
+    cm_json_open_object (writer, usages[usage].member);
+    g_hash_table_iter_init (&iter, answer->signing[usage]);
+    while (g_hash_table_iter_next (&iter, (gpointer *) &user_id, (gpointer *) &key))
+      cm_json_put_bytes (writer, user_id, key);
+    cm_json_close (writer);
+  }
+  if (answer->viewer != NULL)
+    put_failures (answer, writer);
+  cm_json_close (writer);
+  return writer;
 }

@@ -167,12 +167,11 @@ cm_key_upload_read (CmKeyUpload *upload, const char *user_id, const char *device
 static CmJsonDoc *
 stored_device_keys (const CmKeyUpload *upload, CmDb *db, GError **error)
 {
-  char *ids[] = { (char *) upload->device_id, NULL };
-  g_autoptr (CmRows) rows = cm_device_keys_find (db, upload->user_id, ids, error);
+  g_autoptr (CmRows) rows = cm_device_key_find (db, upload->user_id, upload->device_id, error);
 
   if (rows == NULL || cm_rows_count (rows) == 0)
     return NULL;
-  g_autoptr (GBytes) bytes = cm_rows_bytes (rows, 0, 1);
+  g_autoptr (GBytes) bytes = cm_rows_bytes (rows, 0, 0);
   return cm_json_parse_bytes (bytes, error);
 }
 

@@ -1,0 +1,31 @@
+/* Signed keys, of devices and of cross-signing, as they are shown: the object that its owner
+ * uploaded with the signatures that were added later. */
+#pragma once
+
+#include "crypto/json-writer.h"
+#include "schema/db.h"
+
+G_BEGIN_DECLS
+
+/* Rows of cm_key_signatures_find; NULL: none. */
+typedef CmRows CmKeySignatures;
+
+/* Writes @key with the signatures there are on it, without "unsigned". @target: a device id of
+ * @user_id's, or a public key. */
+void cm_signed_key_put (CmJsonWriter *writer, const char *member, const CmJson *key,
+                        const CmKeySignatures *signatures, const char *user_id, const char *target);
+/* Its members alone, into the open object. */
+void cm_signed_key_put_members (CmJsonWriter *writer, const CmJson *key,
+                                const CmKeySignatures *signatures, const char *user_id,
+                                const char *target);
+/* (transfer full) the same of bytes; NULL when they are no JSON. */
+GBytes *cm_signed_key_merge (GBytes *key, const CmKeySignatures *signatures, const char *user_id,
+                             const char *target);
+
+/* The public part of a cross-signing key: what signatures on it are filed under. NULL without one.
+ */
+const char *cm_signed_key_public (const CmJson *key);
+/* Whether @keys, as another server told them, may be those of the device. */
+gboolean cm_device_keys_are_of (const CmJson *keys, const char *user_id, const char *device_id);
+
+G_END_DECLS
