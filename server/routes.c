@@ -1,21 +1,27 @@
 #include "server/routes.h"
 
 const CmRoute *const cm_route_tables[] = {
-  cm_routes_account, cm_routes_admin_register, cm_routes_context,    cm_routes_create_room,
-  cm_routes_devices, cm_routes_join,           cm_routes_key_backup, cm_routes_login,
-  cm_routes_members, cm_routes_membership,     cm_routes_messages,   cm_routes_meta,
-  cm_routes_openid,  cm_routes_profile,        cm_routes_register,   cm_routes_room_state,
-  cm_routes_send,
+  /* A line each, so that additions do not collide. */
+  /* clang-format off */
   cm_routes_account,
   cm_routes_admin_register,
+  cm_routes_context,
+  cm_routes_create_room,
   cm_routes_devices,
+  cm_routes_join,
   cm_routes_key_backup,
   cm_routes_login,
+  cm_routes_members,
+  cm_routes_membership,
+  cm_routes_messages,
   cm_routes_meta,
   cm_routes_openid,
   cm_routes_profile,
   cm_routes_register,
+  cm_routes_room_state,
+  cm_routes_send,
   cm_routes_to_device,
+  /* clang-format on */
 };
 
 const gsize cm_n_route_tables = G_N_ELEMENTS (cm_route_tables);
