@@ -29,6 +29,7 @@ typedef struct _CmSyncHub CmSyncHub;
 typedef struct _CmMediaStore CmMediaStore;
 typedef struct _CmEphemeral CmEphemeral;
 typedef struct _CmParticipant CmParticipant;
+typedef struct _CmControl CmControl;
 
 typedef struct _CmNode CmNode;
 /* How much of a node is started: what a command needs that works beside a running node, or all of
@@ -62,6 +63,7 @@ struct _CmNode {
   CmEphemeral *ephemeral; /* typing and presence: memory only */
   CmMediaStore *media;
   CmParticipant *participant;
+  CmControl *control;
 };
 
 /* Runs the steps of node.c in order; what had started is stopped when one fails, and the error
