@@ -1,5 +1,7 @@
 #include "server/routes.h"
 
+/* One a line, so that branches merge. */
+/* clang-format off */
 const CmRoute *const cm_route_tables[] = {
   /* A line each, so that additions do not collide. */
   /* clang-format off */
@@ -23,5 +25,6 @@ const CmRoute *const cm_route_tables[] = {
   cm_routes_to_device,
   /* clang-format on */
 };
+/* clang-format on */
 
 const gsize cm_n_route_tables = G_N_ELEMENTS (cm_route_tables);
