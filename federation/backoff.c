@@ -1,5 +1,7 @@
 #include "federation/backoff.h"
 
+#include "federation/clock.h"
+
 #define FIRST_MS    5000
 #define LONGEST_MS  (24 * 60 * 60 * G_GINT64_CONSTANT (1000))
 #define MAX_ENTRIES 20000
@@ -16,12 +18,6 @@ struct _CmBackoff {
   gpointer data;
 };
 
-static gint64
-now_ms (void)
-{
-  return g_get_real_time () / 1000;
-}
-
 static gboolean
 entry_is_due (gpointer server, gpointer data, gpointer now)
 {
@@ -34,7 +30,7 @@ entry_is_due (gpointer server, gpointer data, gpointer now)
 static Entry *
 add_entry (CmBackoff *backoff, const char *server)
 {
-  gint64 now = now_ms ();
+  gint64 now = cm_clock_ms ();
   Entry *entry = g_new0 (Entry, 1);
 
   if (g_hash_table_size (backoff->entries) >= MAX_ENTRIES)
@@ -83,7 +79,7 @@ cm_backoff_until (CmBackoff *backoff, const char *server)
   g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&backoff->lock);
   const Entry *entry = g_hash_table_lookup (backoff->entries, server);
 
-  return entry != NULL && entry->retry_at > now_ms () ? entry->retry_at : 0;
+  return entry != NULL && entry->retry_at > cm_clock_ms () ? entry->retry_at : 0;
 }
 
 void
@@ -95,7 +91,7 @@ cm_backoff_failed (CmBackoff *backoff, const char *server)
   {
     Entry *entry = g_hash_table_lookup (backoff->entries, server);
 
-    if (entry != NULL && entry->retry_at > now_ms ()) {
+    if (entry != NULL && entry->retry_at > cm_clock_ms ()) {
       g_mutex_unlock (&backoff->lock);
       return;
     }
@@ -103,7 +99,8 @@ cm_backoff_failed (CmBackoff *backoff, const char *server)
       entry = add_entry (backoff, server);
     entry->retry_after = CLAMP (entry->retry_after * 2, FIRST_MS, LONGEST_MS);
     /* Up to a fifth sooner or later, so that a peer that comes back is not met by all at once. */
-    entry->retry_at = now_ms () + (gint64) (entry->retry_after * g_random_double_range (0.8, 1.2));
+    entry->retry_at =
+        cm_clock_ms () + (gint64) (entry->retry_after * g_random_double_range (0.8, 1.2));
     copy = *entry;
   }
   g_mutex_unlock (&backoff->lock);

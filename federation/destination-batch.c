@@ -2,6 +2,7 @@
 
 #include "crypto/hash.h"
 #include "crypto/json-writer.h"
+#include "federation/clock.h"
 #include "federation/event.h"
 
 #include <string.h>
@@ -170,7 +171,7 @@ cm_transaction_batch_make (CmPool *pool, const char *origin, const char *server,
     return NULL;
   cm_json_open_object (builder.writer, NULL);
   cm_json_put_text (builder.writer, "origin", origin);
-  cm_json_put_integer (builder.writer, "origin_server_ts", g_get_real_time () / 1000);
+  cm_json_put_integer (builder.writer, "origin_server_ts", cm_clock_ms ());
   cm_json_open_array (builder.writer, "pdus");
   if (events != NULL && events->len > 0) {
     if (!put_events (&builder, db, events, error))

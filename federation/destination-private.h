@@ -25,11 +25,11 @@ typedef struct {
 
 /* A transaction, ready to be sent any number of times. */
 typedef struct {
-  char *id;             /* of its content, so that a repeat is one */
-  CmJsonDoc *content;   /* NULL: nothing is left of it that can be sent */
-  guint items;          /* PDUs and EDUs in it */
-  gint64 position;      /* of its last event, 0 when it has none */
-  GArray *edus;         /* of gint64: ids of table destination_edu */
+  char *id;           /* of its content, so that a repeat is one */
+  CmJsonDoc *content; /* NULL: nothing is left of it that can be sent */
+  guint items;        /* PDUs and EDUs in it */
+  gint64 position;    /* of its last event, 0 when it has none */
+  GArray *edus;       /* of gint64: ids of table destination_edu */
 } CmTransactionBatch;
 
 void cm_transaction_batch_free (CmTransactionBatch *batch);
@@ -37,22 +37,27 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (CmTransactionBatch, cm_transaction_batch_free)
 
 /**
  * cm_transaction_batch_make: puts together what is to be sent.
- * @events: (nullable) of CmOutgoing, in order. @edu_limit: how many EDUs of table destination_edu to take for @server at most, 0: none.
+ * @events: (nullable) of CmOutgoing, in order. @edu_limit: how many EDUs of table destination_edu
+ * to take for @server at most, 0: none.
  * @ephemeral: of GBytes, further EDUs.
  * Events that are gone, and rows that cannot be read, are left out (CVE-2025-61672).
  */
-CmTransactionBatch *cm_transaction_batch_make (CmPool *pool, const char *origin, const char *server, GArray *events, guint edu_limit,
-                                               GPtrArray *ephemeral, GError **error);
+CmTransactionBatch *
+cm_transaction_batch_make (CmPool *pool, const char *origin, const char *server, GArray *events,
+                           guint edu_limit, GPtrArray *ephemeral, GError **error);
 
 /* The statements that acknowledge @batch. */
 CmWrite *cm_transaction_batch_acknowledge (const CmTransactionBatch *batch, const char *server);
 
-/* (transfer full) of CmOutgoing: the first @limit events after the acknowledged ones, up to position @upto, that were addressed to @server. */
-GArray *cm_destination_find_events (CmPool *pool, const char *server, gint64 upto, guint limit, GError **error);
+/* (transfer full) of CmOutgoing: the first @limit events after the acknowledged ones, up to
+ * position @upto, that were addressed to @server. */
+GArray *cm_destination_find_events (CmPool *pool, const char *server, gint64 upto, guint limit,
+                                    GError **error);
 /* (transfer full) the servers that have something unsent. */
 GStrv cm_destination_find_unsent (CmPool *pool, GError **error);
 gboolean cm_destination_restore_backoff (CmPool *pool, CmBackoff *backoff, GError **error);
-CmWrite *cm_destination_write_backoff (const char *server, gint64 retry_at_ms, gint64 retry_after_ms);
+CmWrite *
+cm_destination_write_backoff (const char *server, gint64 retry_at_ms, gint64 retry_after_ms);
 /* Forgets what everybody it was addressed to has acknowledged. */
 gboolean cm_destination_sweep (CmPool *pool, GError **error);
 

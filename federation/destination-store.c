@@ -28,11 +28,13 @@ static const CmSql upsert_backoff = {
   " ON CONFLICT (server) DO UPDATE SET retry_at = excluded.retry_at,"
   " retry_after = excluded.retry_after"
 };
+/* Materialized: else the minimum is worked out for each event. */
 static const CmSql sweep_events = {
   "destination-sweep",
-  "DELETE FROM destination_event e USING (SELECT a.id, (SELECT min (coalesce (d.sent, 0))"
-  "  FROM unnest (a.servers) AS s (server) LEFT JOIN destination d ON d.server = s.server) AS done"
-  "  FROM audience a) x WHERE e.audience = x.id AND e.position <= x.done"
+  "WITH x AS MATERIALIZED (SELECT a.id, min (coalesce (d.sent, 0)) AS done FROM audience a"
+  "  CROSS JOIN LATERAL unnest (a.servers) AS s (server)"
+  "  LEFT JOIN destination d ON d.server = s.server GROUP BY a.id)"
+  " DELETE FROM destination_event e USING x WHERE e.audience = x.id AND e.position <= x.done"
 };
 static const CmSql sweep_audiences = { "destination-sweep-audiences",
                                        "DELETE FROM audience a WHERE NOT EXISTS"

@@ -1,5 +1,5 @@
-/* One destination of the outbound queues: what it has yet to be sent, and how it stands. Guarded by the lock of CmDestinations, but for
- * what only the thread that serves it touches. */
+/* One destination of the outbound queues: what it has yet to be sent, and how it stands. Guarded by
+ * the lock of CmDestinations, but for what only the thread that serves it touches. */
 #pragma once
 
 #include "federation/destination-private.h"
@@ -16,17 +16,17 @@ typedef enum {
 typedef struct {
   char *server;
   CmDestinationState state;
-  gint64 wake_at;        /* ms since 1970 */
-  GArray *events;        /* of CmOutgoing, in order: known without asking the database */
-  gboolean behind;       /* there may be more in the database than in events */
-  gboolean stored_edus;  /* there may be EDUs in the database */
-  GPtrArray *ephemeral;  /* of Ephemeral */
+  gint64 wake_at;       /* ms since 1970 */
+  GArray *events;       /* of CmOutgoing, in order: known without asking the database */
+  gboolean behind;      /* there may be more in the database than in events */
+  gboolean stored_edus; /* there may be EDUs in the database */
+  GPtrArray *ephemeral; /* of Ephemeral */
 
   /* The serving thread's own. */
   CmTransactionBatch *batch; /* not yet acknowledged; the same until it is */
-  gint64 sent;           /* the position of the last event that was acknowledged since the start */
-  guint limit;           /* how many items a transaction may have: fewer after one was refused as a whole */
-  guint failures;        /* since the last success */
+  gint64 sent; /* the position of the last event that was acknowledged since the start */
+  guint limit; /* how many items a transaction may have: fewer after one was refused as a whole */
+  guint failures; /* since the last success */
 } CmDestination;
 
 CmDestination *cm_destination_new (const char *server);
@@ -51,7 +51,20 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (CmDestinationWork, cm_destination_work_clear)
 
 /* batch was acknowledged: by the server, and in the database. */
 void cm_destination_acknowledged (CmDestination *destination);
-/* batch was refused for what is in it: TRUE when a smaller one is to be tried, FALSE when one item is left, and is to be given up. */
+/* batch was refused for what is in it: TRUE when a smaller one is to be tried, FALSE when one item
+ * is left, and is to be given up. */
 gboolean cm_destination_refused (CmDestination *destination);
+/* What a destination is served with. */
+typedef struct {
+  CmPool *pool;
+  CmCommitter *committer;
+  CmFedClient *client;
+  const char *server_name; /* this server's */
+  GMutex *lock;
+} CmDestinationWorld;
+
+/* Sends one transaction, without the lock. Returns until when to sleep then (ms since 1970), 0: not
+ * at all. */
+gint64 cm_destination_serve (CmDestination *destination, const CmDestinationWorld *world);
 
 G_END_DECLS

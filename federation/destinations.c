@@ -1,18 +1,14 @@
 #include "federation/destination.h"
 
+#include "federation/clock.h"
+
 #define THREADS             24
 #define THREADS_FOR_FAILING 6 /* of those: the dead must not keep the living waiting */
-#define SEND_MS             60000
-#define FIRST_PAUSE_MS      5000
-#define LONGEST_PAUSE_MS    (6 * 3600 * 1000)
 #define SWEEP_MS            (3600 * 1000)
 #define RESCAN_PAUSE_MS     30000
 
 struct _CmDestinations {
-  CmPool *pool;
-  CmCommitter *committer;
-  CmFedClient *client;
-  CmBackoff *backoff;
+  CmDestinationWorld world;
   char *server_name;
   GThread *threads[THREADS];
 
@@ -28,12 +24,6 @@ struct _CmDestinations {
   gint64 next_rescan; /* G_MAXINT64: none is needed */
   gint64 seen;        /* the last position that the committer told of */
 };
-
-static gint64
-now_ms (void)
-{
-  return g_get_real_time () / 1000;
-}
 
 static CmDestination *
 find_or_add (CmDestinations *self, const char *server)
@@ -95,179 +85,17 @@ wake_sleepers (CmDestinations *self, gint64 now)
   }
 }
 
-/* The transaction to send now, made if there is none. FALSE when that failed; no batch when there
- * is nothing to send. */
-static gboolean
-prepare (CmDestinations *self, CmDestination *destination, GError **error)
-{
-  g_auto (CmDestinationWork) work = { 0 };
-  guint pdus, edus;
-
-  g_mutex_lock (&self->lock);
-  work = cm_destination_take_work (destination);
-  g_mutex_unlock (&self->lock);
-
-  pdus = MIN (work.limit, CM_TRANSACTION_MAX_PDUS);
-  if (work.behind) {
-    GArray *found = cm_destination_find_events (
-        self->pool, destination->server, cm_committer_position (self->committer), pdus, error);
-
-    if (found == NULL)
-      return FALSE;
-    g_array_unref (work.events);
-    work.events = found;
-  }
-  /* Short of a full transaction PDUs and EDUs go apart, to find the one that is refused. */
-  edus = CM_TRANSACTION_MAX_EDUS - work.ephemeral->len;
-  if (work.limit < CM_TRANSACTION_MAX_PDUS + CM_TRANSACTION_MAX_EDUS)
-    edus = work.events->len > 0 ? 0 : MIN (work.limit, CM_TRANSACTION_MAX_EDUS);
-  if (work.events->len > 0 || work.stored_edus || work.ephemeral->len > 0)
-    destination->batch =
-        cm_transaction_batch_make (self->pool, self->server_name, destination->server, work.events,
-                                   work.stored_edus ? edus : 0, work.ephemeral, error);
-  if (destination->batch == NULL && (work.events->len > 0 || work.stored_edus))
-    return FALSE;
-
-  g_mutex_lock (&self->lock);
-  destination->behind |= work.behind && work.events->len == pdus;
-  destination->stored_edus |=
-      work.stored_edus && (edus == 0 || destination->batch->edus->len >= edus);
-  g_mutex_unlock (&self->lock);
-  return TRUE;
-}
-
-/* Takes note in the database. A batch whose acknowledgement cannot be stored goes out again, as the
- * same transaction. */
-static gboolean
-acknowledge (CmDestinations *self, CmDestination *destination, GError **error)
-{
-  const CmTransactionBatch *batch = destination->batch;
-
-  if ((batch->position > 0 || batch->edus->len > 0) &&
-      cm_committer_commit (self->committer,
-                           cm_transaction_batch_acknowledge (batch, destination->server),
-                           error) < 0)
-    return FALSE;
-  g_mutex_lock (&self->lock);
-  cm_destination_acknowledged (destination);
-  g_mutex_unlock (&self->lock);
-  return TRUE;
-}
-
-static void
-log_refused_events (const CmDestination *destination, const CmJson *answer)
-{
-  const char *event_id;
-  const CmJson *result;
-  CmJsonIter iter;
-
-  cm_json_iter_init (&iter, cm_json_get_object (answer, "pdus"));
-  while (cm_json_iter_next (&iter, &event_id, &result))
-    if (cm_json_get_text (result, "error") != NULL)
-      g_info ("%s does not take %s: %s", destination->server, event_id,
-              cm_json_get_text (result, "error"));
-}
-
-/* TRUE when the server took it. @status: 0 when there was no answer. */
-static gboolean
-send_batch (CmDestinations *self, CmDestination *destination, unsigned *status, GError **error)
-{
-  const CmTransactionBatch *batch = destination->batch;
-  g_autofree char *target = cm_fed_path ("/_matrix/federation/v1/send/%s", batch->id);
-  g_autoptr (CmJsonDoc) answer =
-      cm_fed_call (self->client, destination->server,
-                   &(CmFedRequest){ .method = "PUT",
-                                    .target = target,
-                                    .content = cm_json_doc_root (batch->content),
-                                    .timeout_ms = SEND_MS },
-                   status, error);
-
-  if (answer == NULL)
-    return FALSE;
-  log_refused_events (destination, cm_json_doc_root (answer));
-  return TRUE;
-}
-
-/* Ever longer; what the client's back-off says when that is longer still. Ms since 1970. */
-static gint64
-pause_after_failure (CmDestinations *self, CmDestination *destination)
-{
-  gint64 pause = MIN ((gint64) FIRST_PAUSE_MS << MIN (destination->failures, 20), LONGEST_PAUSE_MS);
-
-  destination->failures++;
-  return MAX (now_ms () + pause, cm_backoff_until (self->backoff, destination->server));
-}
-
-/* A transaction that can never succeed must not stand in the way for ever (CVE-2023-32323): what it
- * has in it is tried in halves until one item is left, and that is given up. Each that is given up
- * costs a pause, so that a server which refuses everything for a while does not lose all at once.
- * Returns how long to sleep, 0: not at all. */
-static gint64
-handle_refusal (CmDestinations *self, CmDestination *destination)
-{
-  gboolean smaller;
-  guint failures = destination->failures;
-  g_autoptr (GError) failure = NULL;
-
-  g_mutex_lock (&self->lock);
-  smaller = cm_destination_refused (destination);
-  g_mutex_unlock (&self->lock);
-  if (smaller)
-    return 0;
-  g_warning ("%s refuses transaction %s with one item; it is given up", destination->server,
-             destination->batch->id);
-  if (!acknowledge (self, destination, &failure))
-    g_warning ("Giving it up could not be stored: %s", failure->message);
-  destination->failures = failures;
-  return pause_after_failure (self, destination);
-}
-
-/* One transaction. Returns how long to sleep then (ms since 1970), 0: not at all. */
-static gint64
-serve (CmDestinations *self, CmDestination *destination)
-{
-  gint64 until = cm_backoff_until (self->backoff, destination->server);
-  unsigned status = 0;
-  g_autoptr (GError) failure = NULL;
-
-  if (until != 0)
-    return until;
-  if (destination->batch == NULL && !prepare (self, destination, &failure)) {
-    g_warning ("What %s is to be sent cannot be read: %s", destination->server, failure->message);
-    g_mutex_lock (&self->lock);
-    destination->behind = destination->stored_edus = TRUE;
-    g_mutex_unlock (&self->lock);
-    return pause_after_failure (self, destination);
-  }
-  if (destination->batch == NULL)
-    return 0;
-  if (destination->batch->content != NULL && !send_batch (self, destination, &status, &failure)) {
-    g_info ("Transaction %s to %s failed: %s", destination->batch->id, destination->server,
-            failure->message);
-    if (status == 400 || status == 413)
-      return handle_refusal (self, destination);
-    return pause_after_failure (self, destination);
-  }
-  if (!acknowledge (self, destination, &failure)) {
-    g_warning ("What %s acknowledged could not be stored: %s", destination->server,
-               failure->message);
-    return pause_after_failure (self, destination);
-  }
-  return 0;
-}
-
-/* Writes were committed of which this node was not told: another node's, or one whose outcome was
- * lost with a connection. */
+/* Wakes all that have something unsent. */
 static void
 rescan (CmDestinations *self)
 {
   g_autoptr (GError) failure = NULL;
-  g_auto (GStrv) servers = cm_destination_find_unsent (self->pool, &failure);
+  g_auto (GStrv) servers = cm_destination_find_unsent (self->world.pool, &failure);
   g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&self->lock);
 
   if (servers == NULL) {
     g_warning ("Destinations cannot be read: %s", failure->message);
-    self->next_rescan = now_ms () + RESCAN_PAUSE_MS;
+    self->next_rescan = cm_clock_ms () + RESCAN_PAUSE_MS;
     return;
   }
   for (gsize i = 0; servers[i] != NULL; i++) {
@@ -283,7 +111,7 @@ sweep (CmDestinations *self)
 {
   g_autoptr (GError) failure = NULL;
 
-  if (!cm_destination_sweep (self->pool, &failure))
+  if (!cm_destination_sweep (self->world.pool, &failure))
     g_info ("Acknowledged events were not swept: %s", failure->message);
 }
 
@@ -291,7 +119,7 @@ sweep (CmDestinations *self)
 static gboolean
 do_due (CmDestinations *self)
 {
-  gint64 now = now_ms ();
+  gint64 now = cm_clock_ms ();
   void (*task) (CmDestinations *) = NULL;
 
   if (self->next_wake <= now)
@@ -328,7 +156,7 @@ serve_next (CmDestinations *self, CmDestination *destination, gboolean failing)
   destination->state = CM_DESTINATION_SERVED;
   self->serving_failing += failing;
   g_mutex_unlock (&self->lock);
-  until = serve (self, destination);
+  until = cm_destination_serve (destination, &self->world);
   g_mutex_lock (&self->lock);
   self->serving_failing -= failing;
   if (failing && !g_queue_is_empty (&self->failing))
@@ -361,7 +189,7 @@ worker (gpointer data)
     }
     due = MIN (MIN (self->next_wake, self->next_rescan), self->next_sweep);
     g_cond_wait_until (&self->wake, &self->lock,
-                       g_get_monotonic_time () + (due - now_ms ()) * 1000);
+                       g_get_monotonic_time () + (due - cm_clock_ms ()) * 1000);
   }
   g_mutex_unlock (&self->lock);
   return NULL;
@@ -405,7 +233,7 @@ note_gap (CmDestinations *self)
     destination->behind = TRUE;
   }
   if (self->next_rescan == G_MAXINT64) {
-    self->next_rescan = now_ms () + RESCAN_PAUSE_MS;
+    self->next_rescan = cm_clock_ms () + RESCAN_PAUSE_MS;
     g_cond_signal (&self->wake);
   }
 }
@@ -438,7 +266,7 @@ on_backoff (const char *server, gint64 retry_at_ms, gint64 retry_after_ms, gpoin
     return;
   if (retry_at_ms == 0 && destination->state == CM_DESTINATION_SLEEPING)
     queue (self, destination, &self->ready);
-  cm_committer_submit (self->committer,
+  cm_committer_submit (self->world.committer,
                        cm_destination_write_backoff (server, retry_at_ms, retry_after_ms), NULL,
                        NULL, NULL);
 }
@@ -466,11 +294,12 @@ cm_destinations_new (CmPool *pool, CmCommitter *committer, CmFedClient *client,
   if (!cm_destination_restore_backoff (pool, backoff, error))
     return NULL;
   self = g_new0 (CmDestinations, 1);
-  self->pool = pool;
-  self->committer = committer;
-  self->client = client;
-  self->backoff = backoff;
   self->server_name = g_strdup (server_name);
+  self->world = (CmDestinationWorld){ .pool = pool,
+                                      .committer = committer,
+                                      .client = client,
+                                      .server_name = self->server_name,
+                                      .lock = &self->lock };
   g_mutex_init (&self->lock);
   g_cond_init (&self->wake);
   g_queue_init (&self->ready);
@@ -478,7 +307,7 @@ cm_destinations_new (CmPool *pool, CmCommitter *committer, CmFedClient *client,
   self->all =
       g_hash_table_new_full (g_str_hash, g_str_equal, NULL, (GDestroyNotify) cm_destination_free);
   self->next_wake = G_MAXINT64;
-  self->next_sweep = now_ms () + SWEEP_MS;
+  self->next_sweep = cm_clock_ms () + SWEEP_MS;
   self->next_rescan = 0; /* what the last run left */
   self->seen = cm_committer_position (committer);
   cm_backoff_listen (backoff, on_backoff, self);
@@ -497,7 +326,7 @@ cm_destinations_stop (CmDestinations *destinations)
   g_mutex_unlock (&destinations->lock);
   for (gsize i = 0; i < THREADS; i++)
     g_clear_pointer (&destinations->threads[i], g_thread_join);
-  cm_backoff_listen (destinations->backoff, NULL, NULL);
+  cm_backoff_listen (cm_fed_client_backoff (destinations->world.client), NULL, NULL);
 }
 
 void

@@ -97,10 +97,9 @@ static void
 find_by_records (CmDiscovery *discovery, const char *host, GPtrArray *candidates)
 {
   static const char *const services[] = { "matrix-fed", "matrix" };
-  GResolver *resolver = cm_outbound_resolver (discovery->outbound);
 
   for (gsize i = 0; i < G_N_ELEMENTS (services) && candidates->len == 0; i++) {
-    GList *targets = g_resolver_lookup_service (resolver, services[i], "tcp", host, NULL, NULL);
+    GList *targets = cm_outbound_find_service (discovery->outbound, services[i], host);
 
     for (GList *l = targets; l != NULL && candidates->len < MAX_CANDIDATES; l = l->next) {
       const char *target = g_srv_target_get_hostname (l->data);

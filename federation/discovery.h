@@ -1,4 +1,5 @@
-/* From a server name to where it listens (server-server, "Resolving server names"), with a cache; and the [federation] resolve overrides. */
+/* From a server name to where it listens (server-server, "Resolving server names"), with a cache;
+ * and the [federation] resolve overrides. */
 #pragma once
 
 #include "federation/outbound.h"
@@ -6,9 +7,9 @@
 G_BEGIN_DECLS
 
 typedef struct {
-  char *host;        /* name or address literal to connect to */
+  char *host; /* name or address literal to connect to */
   guint16 port;
-  char *tls_name;    /* what the certificate must say; also the Host header's name */
+  char *tls_name; /* what the certificate must say; also the Host header's name */
   char *host_header;
 } CmServerAddress;
 
@@ -21,12 +22,15 @@ CmDiscovery *cm_discovery_new (CmOutbound *outbound, const char *const *resolve,
 void cm_discovery_free (CmDiscovery *discovery);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CmDiscovery, cm_discovery_free)
 
-/* Where well-known documents are asked for: 443, but tests cannot listen there. Before the first cm_discovery_find. */
+/* Where well-known documents are asked for: 443, but tests cannot listen there. Before the first
+ * cm_discovery_find. */
 void cm_discovery_set_well_known_port (CmDiscovery *discovery, guint16 port);
 
-/* (transfer full) CmServerAddress candidates in the order to try (SRV may give several), at least one. */
+/* (transfer full) CmServerAddress candidates in the order to try (SRV may give several), at least
+ * one. */
 GPtrArray *cm_discovery_find (CmDiscovery *discovery, const char *server_name, GError **error);
-/* None of the candidates could be reached: they are to be found anew next time, perhaps the server has moved. */
+/* None of the candidates could be reached: they are to be found anew next time, perhaps the server
+ * has moved. */
 void cm_discovery_failed (CmDiscovery *discovery, const char *server_name);
 
 G_END_DECLS

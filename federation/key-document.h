@@ -1,4 +1,5 @@
-/* Key documents (server-server, "Publishing Keys"): what one says, and whether it may be believed. Pure: no network, no database. */
+/* Key documents (server-server, "Publishing Keys"): what one says, and whether it may be believed.
+ * Pure: no network, no database. */
 #pragma once
 
 #include "crypto/ed25519.h"
@@ -20,12 +21,15 @@ void cm_server_key_free (CmServerKey *key);
 gboolean cm_server_key_is_good (const CmServerKey *key, gint64 when_ms, gint64 now_ms);
 
 /**
- * cm_key_document_read: checks that @document is @server's, and signed with one of the keys that it names as current.
- * Returns: (transfer full) of CmServerKey; keys of other algorithms and malformed ones are left out. CM_ERROR_UNAUTHORIZED otherwise.
+ * cm_key_document_read: checks that @document is @server's, and signed with one of the keys that it
+ * names as current. Returns: (transfer full) of CmServerKey; keys of other algorithms and malformed
+ * ones are left out. CM_ERROR_UNAUTHORIZED otherwise.
  */
-GPtrArray *cm_key_document_read (const CmJson *document, const char *server, gint64 now_ms, GError **error);
+GPtrArray *
+cm_key_document_read (const CmJson *document, const char *server, gint64 now_ms, GError **error);
 
 /* (transfer full) the signed document of this server. @old: (nullable) its expired CmServerKeys. */
-CmJsonDoc *cm_key_document_make (const char *server, const CmSigningKey *key, GPtrArray *old, gint64 now_ms, GError **error);
+CmJsonDoc *cm_key_document_make (const char *server, const CmSigningKey *key, GPtrArray *old,
+                                 gint64 now_ms, GError **error);
 
 G_END_DECLS

@@ -1,34 +1,22 @@
 #include "federation/key-fetch.h"
 
 #include "crypto/json-writer.h"
+#include "federation/clock.h"
+#include "federation/key-claims.h"
 
 #define MAX_THREADS  32
-#define MAX_RECORDS  20000
 #define MAX_DOCUMENT (64 * 1024)
 #define MAX_NOTARY   (8 * 1024 * 1024)
 #define DIRECT_MS    8000
 #define NOTARY_MS    15000
-/* Between two fetches that went well but did not bring the key: the names of keys come from
- * strangers. */
-#define CALM_USEC  (10 * G_USEC_PER_SEC)
-#define FAILED_MIN (2 * G_USEC_PER_SEC)
-#define FAILED_MAX (300 * G_USEC_PER_SEC)
 
 struct _CmKeyFetch {
   CmKeyStore *store;
   CmFedClient *client;
   char *server_name;
   GStrv notaries;
-  GMutex lock;
-  GCond ended;
-  GHashTable *records; /* server -> Record */
+  CmKeyClaims *claims;
 };
-
-typedef struct {
-  gboolean running;
-  gint64 not_before; /* monotonic */
-  guint failures;
-} Record;
 
 /* One call of cm_key_fetch_run. */
 typedef struct {
@@ -36,12 +24,6 @@ typedef struct {
   CmWantedKeys *wanted;
   gint64 when_ms;
 } Task;
-
-static gint64
-now_ms (void)
-{
-  return g_get_real_time () / 1000;
-}
 
 CmWantedKeys *
 cm_wanted_keys_new (void)
@@ -60,75 +42,6 @@ cm_wanted_keys_add (CmWantedKeys *wanted, const char *server, const char *key_id
     g_hash_table_insert (wanted, g_strdup (server), key_ids);
   }
   g_hash_table_add (key_ids, g_strdup (key_id));
-}
-
-static gboolean
-record_is_idle (gpointer server, gpointer data, gpointer now)
-{
-  const Record *record = data;
-
-  return !record->running && record->not_before < *(gint64 *) now;
-}
-
-static Record *
-record_of (CmKeyFetch *fetch, const char *server)
-{
-  Record *record = g_hash_table_lookup (fetch->records, server);
-  gint64 now = g_get_monotonic_time ();
-
-  if (record != NULL)
-    return record;
-  if (g_hash_table_size (fetch->records) >= MAX_RECORDS)
-    g_hash_table_foreach_remove (fetch->records, record_is_idle, &now);
-  record = g_new0 (Record, 1);
-  g_hash_table_insert (fetch->records, g_strdup (server), record);
-  return record;
-}
-
-/* TRUE: the caller fetches @server now, and calls release. */
-static gboolean
-claim (CmKeyFetch *fetch, const char *server)
-{
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&fetch->lock);
-  Record *record = record_of (fetch, server);
-
-  if (record->running || record->not_before > g_get_monotonic_time ())
-    return FALSE;
-  record->running = TRUE;
-  return TRUE;
-}
-
-static void
-release (CmKeyFetch *fetch, const char *server, gboolean satisfied, gboolean answered)
-{
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&fetch->lock);
-  Record *record = record_of (fetch, server);
-  gint64 pause = CALM_USEC;
-
-  record->running = FALSE;
-  record->failures = answered ? 0 : MIN (record->failures + 1, 16);
-  if (satisfied)
-    pause = 0;
-  else if (!answered)
-    pause = MIN ((gint64) FAILED_MIN << (record->failures - 1), FAILED_MAX);
-  record->not_before = g_get_monotonic_time () + pause;
-  g_cond_broadcast (&fetch->ended);
-}
-
-static void
-wait_for_others (CmKeyFetch *fetch, CmWantedKeys *wanted)
-{
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&fetch->lock);
-  GHashTableIter iter;
-  gpointer server;
-
-  g_hash_table_iter_init (&iter, wanted);
-  while (g_hash_table_iter_next (&iter, &server, NULL)) {
-    const Record *record;
-
-    while ((record = g_hash_table_lookup (fetch->records, server)) != NULL && record->running)
-      g_cond_wait (&fetch->ended, &fetch->lock);
-  }
 }
 
 static gboolean
@@ -164,7 +77,7 @@ fetch_directly (CmKeyFetch *fetch, const char *server, gboolean eager)
   GPtrArray *keys = NULL;
 
   if (doc != NULL)
-    keys = cm_key_document_read (cm_json_doc_root (doc), server, now_ms (), &failure);
+    keys = cm_key_document_read (cm_json_doc_root (doc), server, cm_clock_ms (), &failure);
   if (keys == NULL) {
     g_info ("keys of %s: %s", server, failure->message);
     return FALSE;
@@ -236,7 +149,8 @@ notary_question (const Task *task, GPtrArray *servers)
     while (g_hash_table_iter_next (&iter, &key_id, NULL)) {
       cm_json_open_object (writer, key_id);
       cm_json_put_integer (writer, "minimum_valid_until_ts",
-                           task->when_ms != 0 ? MIN (task->when_ms, now_ms ()) : now_ms ());
+                           task->when_ms != 0 ? MIN (task->when_ms, cm_clock_ms ())
+                                              : cm_clock_ms ());
       cm_json_close (writer);
     }
     cm_json_close (writer);
@@ -282,7 +196,7 @@ take_notarized (const Task *task, const CmJson *document, const char *notary)
     g_info ("keys of %s: not signed by the notary %s", server, notary);
     return;
   }
-  keys = cm_key_document_read (document, server, now_ms (), &failure);
+  keys = cm_key_document_read (document, server, cm_clock_ms (), &failure);
   if (keys == NULL)
     g_info ("keys of %s from %s: %s", server, notary, failure->message);
   else
@@ -292,8 +206,8 @@ take_notarized (const Task *task, const CmJson *document, const char *notary)
 void
 cm_key_fetch_document (CmKeyFetch *fetch, const char *server)
 {
-  if (claim (fetch, server))
-    release (fetch, server, FALSE, fetch_directly (fetch, server, TRUE));
+  if (cm_key_claims_take (fetch->claims, server))
+    cm_key_claims_release (fetch->claims, server, FALSE, fetch_directly (fetch, server, TRUE));
 }
 
 /* A notary whose own key is not known or not good any more is asked for that first. */
@@ -301,14 +215,12 @@ static void
 know_notary (CmKeyFetch *fetch, const char *notary)
 {
   const char *const servers[] = { notary, NULL };
-  g_autoptr (GHashTable) one = cm_wanted_keys_new ();
 
   if (!cm_key_store_load (fetch->store, servers, NULL) ||
       cm_key_store_has_good (fetch->store, notary))
     return;
   cm_key_fetch_document (fetch, notary);
-  cm_wanted_keys_add (one, notary, "");
-  wait_for_others (fetch, one);
+  cm_key_claims_wait (fetch->claims, notary);
 }
 
 static void
@@ -356,8 +268,8 @@ release_all (Task *task, GPtrArray *servers, GHashTable *answered)
   for (guint i = 0; i < servers->len; i++) {
     gboolean satisfied = is_satisfied (task, servers->pdata[i]);
 
-    release (task->fetch, servers->pdata[i], satisfied,
-             satisfied || g_hash_table_contains (answered, servers->pdata[i]));
+    cm_key_claims_release (task->fetch->claims, servers->pdata[i], satisfied,
+                           satisfied || g_hash_table_contains (answered, servers->pdata[i]));
   }
 }
 
@@ -373,7 +285,7 @@ claim_all (Task *task, GPtrArray *notaries, GPtrArray *others)
   while (g_hash_table_iter_next (&iter, &server, NULL)) {
     gboolean is_notary = g_strv_contains ((const char *const *) fetch->notaries, server);
 
-    if (g_strcmp0 (server, fetch->server_name) != 0 && claim (fetch, server))
+    if (g_strcmp0 (server, fetch->server_name) != 0 && cm_key_claims_take (fetch->claims, server))
       g_ptr_array_add (is_notary ? notaries : others, server);
   }
 }
@@ -385,6 +297,8 @@ cm_key_fetch_run (CmKeyFetch *fetch, CmWantedKeys *wanted, gint64 when_ms)
   g_autoptr (GPtrArray) notaries = g_ptr_array_new ();
   g_autoptr (GPtrArray) others = g_ptr_array_new ();
   g_autoptr (GHashTable) answered = g_hash_table_new (g_str_hash, g_str_equal);
+  GHashTableIter iter;
+  gpointer server;
 
   claim_all (&task, notaries, others);
   /* Notaries speak for themselves, and first: who holds the claim to one waits for nobody, so that
@@ -399,7 +313,9 @@ cm_key_fetch_run (CmKeyFetch *fetch, CmWantedKeys *wanted, gint64 when_ms)
   if (when_ms == 0)
     ask_notaries (&task, others);
   release_all (&task, others, answered);
-  wait_for_others (fetch, wanted);
+  g_hash_table_iter_init (&iter, wanted);
+  while (g_hash_table_iter_next (&iter, &server, NULL))
+    cm_key_claims_wait (fetch->claims, server);
 }
 
 CmKeyFetch *
@@ -413,9 +329,7 @@ cm_key_fetch_new (CmKeyStore *store, CmFedClient *client, const char *server_nam
   fetch->client = client;
   fetch->server_name = g_strdup (server_name);
   fetch->notaries = g_strdupv ((char **) (notaries != NULL ? notaries : none));
-  fetch->records = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
-  g_mutex_init (&fetch->lock);
-  g_cond_init (&fetch->ended);
+  fetch->claims = cm_key_claims_new ();
   return fetch;
 }
 
@@ -424,8 +338,6 @@ cm_key_fetch_free (CmKeyFetch *fetch)
 {
   g_free (fetch->server_name);
   g_strfreev (fetch->notaries);
-  g_hash_table_unref (fetch->records);
-  g_mutex_clear (&fetch->lock);
-  g_cond_clear (&fetch->ended);
+  cm_key_claims_free (fetch->claims);
   g_free (fetch);
 }

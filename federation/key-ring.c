@@ -1,5 +1,6 @@
 #include "federation/key-ring.h"
 
+#include "federation/clock.h"
 #include "federation/key-fetch.h"
 
 #define MAX_SIGNATURES_TRIED 4
@@ -12,12 +13,6 @@ struct _CmKeyRing {
   CmKeyFetch *fetch;
 };
 
-static gint64
-now_ms (void)
-{
-  return g_get_real_time () / 1000;
-}
-
 static char *
 find_own (CmKeyRing *ring, const char *key_id, gint64 when_ms)
 {
@@ -26,7 +21,8 @@ find_own (CmKeyRing *ring, const char *key_id, gint64 when_ms)
   for (guint i = 0; i < ring->old->len; i++) {
     const CmServerKey *key = ring->old->pdata[i];
 
-    if (g_strcmp0 (key->key_id, key_id) == 0 && cm_server_key_is_good (key, when_ms, now_ms ()))
+    if (g_strcmp0 (key->key_id, key_id) == 0 &&
+        cm_server_key_is_good (key, when_ms, cm_clock_ms ()))
       return g_strdup (key->public_key);
   }
   return NULL;
@@ -118,7 +114,7 @@ cm_key_ring_verify_json (CmKeyRing *ring, const CmJson *object, const char *serv
 CmJsonDoc *
 cm_key_ring_own_document (CmKeyRing *ring, GError **error)
 {
-  return cm_key_document_make (ring->server_name, ring->own, ring->old, now_ms (), error);
+  return cm_key_document_make (ring->server_name, ring->own, ring->old, cm_clock_ms (), error);
 }
 
 static GPtrArray *

@@ -1,6 +1,7 @@
 #include "federation/key-store.h"
 
 #include "crypto/json-writer.h"
+#include "federation/clock.h"
 
 #define MAX_SERVERS   20000
 #define MAX_DOCUMENTS 8
@@ -32,12 +33,6 @@ static const CmSql select_documents = {
                           " AND ($2::text IS NULL OR key_id = $2) AND document IS NOT NULL"
                           " GROUP BY document ORDER BY max(fetched_ts) DESC, 2 DESC LIMIT $3"
 };
-
-static gint64
-now_ms (void)
-{
-  return g_get_real_time () / 1000;
-}
 
 static void
 key_free (gpointer key)
@@ -111,7 +106,7 @@ cm_key_store_find (CmKeyStore *store, const char *server, const char *key_id, gi
   g_autoptr (GRWLockReaderLocker) locker = g_rw_lock_reader_locker_new (&store->lock);
   const CmServerKey *key = look_up (store, server, key_id);
 
-  if (key == NULL || !cm_server_key_is_good (key, when_ms, now_ms ()))
+  if (key == NULL || !cm_server_key_is_good (key, when_ms, cm_clock_ms ()))
     return NULL;
   return g_strdup (key->public_key);
 }
@@ -136,7 +131,7 @@ cm_key_store_has_good (CmKeyStore *store, const char *server)
     return FALSE;
   g_hash_table_iter_init (&iter, keys);
   while (g_hash_table_iter_next (&iter, NULL, &key))
-    if (cm_server_key_is_good (key, 0, now_ms ()))
+    if (cm_server_key_is_good (key, 0, cm_clock_ms ()))
       return TRUE;
   return FALSE;
 }
@@ -195,7 +190,7 @@ write_keys (CmKeyStore *store, const char *server, GPtrArray *keys, GBytes *docu
                     CM_ARGS (CM_TEXT (server), CM_TEXT (key->key_id), CM_TEXT (key->public_key),
                              CM_INT (key->expired ? 0 : key->valid_until),
                              key->expired ? CM_INT (key->valid_until) : CM_SQL_NULL,
-                             CM_INT (now_ms ()), CM_BYTES (document)),
+                             CM_INT (cm_clock_ms ()), CM_BYTES (document)),
                     NULL, error))
       return FALSE;
   }
@@ -230,13 +225,14 @@ cm_key_store_set_own (CmKeyStore *store, const char *server, const CmSigningKey 
   g_autoptr (CmRows) rows = NULL;
 
   if (db == NULL ||
-      !cm_db_run (db, &expire_own,
-                  CM_ARGS (CM_TEXT (server), CM_TEXT (cm_signing_key_id (key)), CM_INT (now_ms ())),
-                  NULL, error) ||
+      !cm_db_run (
+          db, &expire_own,
+          CM_ARGS (CM_TEXT (server), CM_TEXT (cm_signing_key_id (key)), CM_INT (cm_clock_ms ())),
+          NULL, error) ||
       !cm_db_run (db, &upsert_key,
                   CM_ARGS (CM_TEXT (server), CM_TEXT (cm_signing_key_id (key)),
                            CM_TEXT (cm_signing_key_public (key)), CM_INT (G_MAXINT64), CM_SQL_NULL,
-                           CM_INT (now_ms ()), CM_SQL_NULL),
+                           CM_INT (cm_clock_ms ()), CM_SQL_NULL),
                   NULL, error))
     return NULL;
   rows = cm_db_query (db, &select_keys, CM_ARGS (CM_TEXTS (servers)), error);

@@ -12,7 +12,8 @@ CmKeyStore *cm_key_store_new (CmPool *pool);
 void cm_key_store_free (CmKeyStore *store);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CmKeyStore, cm_key_store_free)
 
-/* (transfer full) the key when it is known in memory and good (cm_server_key_is_good), else NULL. */
+/* (transfer full) the key when it is known in memory and good (cm_server_key_is_good), else NULL.
+ */
 char *cm_key_store_find (CmKeyStore *store, const char *server, const char *key_id, gint64 when_ms);
 /* Whether it is known in memory, good or not. */
 gboolean cm_key_store_knows (CmKeyStore *store, const char *server, const char *key_id);
@@ -20,14 +21,18 @@ gboolean cm_key_store_knows (CmKeyStore *store, const char *server, const char *
 gboolean cm_key_store_has_good (CmKeyStore *store, const char *server);
 /* Reads the keys of those of @servers into memory that are not there. */
 gboolean cm_key_store_load (CmKeyStore *store, const char *const *servers, GError **error);
-/* Keeps @keys (of CmServerKey; taken over) that stood in @document, in memory and in the database. A database that fails only costs the
- * persistence. */
-void cm_key_store_save (CmKeyStore *store, const char *server, GPtrArray *keys, const CmJson *document);
+/* Keeps @keys (of CmServerKey; taken over) that stood in @document, in memory and in the database.
+ * A database that fails only costs the persistence. */
+void
+cm_key_store_save (CmKeyStore *store, const char *server, GPtrArray *keys, const CmJson *document);
 
-/* Notes that @key is this server's own: what it used before becomes old. Returns: (transfer full) the old ones, of CmServerKey. */
-GPtrArray *cm_key_store_set_own (CmKeyStore *store, const char *server, const CmSigningKey *key, GError **error);
-/* (transfer full) the stored documents (GBytes) of @server in which @key_id (NULL: any) stood, newest first; @valid_until gets how long the
- * newest is good, 0 without one. */
-GPtrArray *cm_key_store_documents (CmKeyStore *store, const char *server, const char *key_id, gint64 *valid_until, GError **error);
+/* Notes that @key is this server's own: what it used before becomes old. Returns: (transfer full)
+ * the old ones, of CmServerKey. */
+GPtrArray *cm_key_store_set_own (CmKeyStore *store, const char *server, const CmSigningKey *key,
+                                 GError **error);
+/* (transfer full) the stored documents (GBytes) of @server in which @key_id (NULL: any) stood,
+ * newest first; @valid_until gets how long the newest is good, 0 without one. */
+GPtrArray *cm_key_store_documents (CmKeyStore *store, const char *server, const char *key_id,
+                                   gint64 *valid_until, GError **error);
 
 G_END_DECLS

@@ -1,27 +1,19 @@
 #include "federation/outbound-loop.h"
 
+#include "federation/outbound-pool.h"
+
 #include <libsoup/soup.h>
 
-#define READ_SIZE      (64 * 1024)
-#define IDLE_SECONDS   45 /* less than the 60 that common servers keep an idle connection */
-#define MAX_PER_POOL   8
-#define SWEEP_SECONDS  60
-#define POOL_IDLE_USEC (3 * 60 * G_USEC_PER_SEC)
+#define READ_SIZE     (64 * 1024)
+#define SWEEP_SECONDS 60
 
 struct _CmOutboundLoop {
   GMainContext *context;
   GMainLoop *loop;
   GThread *thread;
   gboolean verify_tls;
-  GTlsDatabase *database; /* nullable */
-  GHashTable *pools;      /* the loop's thread only: text -> Pool */
+  CmOutboundPools *pools; /* the loop's thread only */
 };
-
-typedef struct {
-  SoupSession *session;
-  guint running;
-  gint64 used; /* monotonic */
-} Pool;
 
 /* One exchange under way. The caller's thread owns it and waits on it; all else happens on the
  * loop's thread. */
@@ -31,7 +23,7 @@ typedef struct {
   GCancellable *cancellable; /* of this attempt, chained to the caller's */
   gboolean connected;
   GSource *connect_timer;
-  Pool *pool;
+  CmOutboundPool *pool;
   SoupMessage *message;
   GInputStream *stream;
   GByteArray *body;
@@ -43,50 +35,12 @@ typedef struct {
   gboolean done;
 } Run;
 
-static void
-pool_free (gpointer data)
-{
-  Pool *pool = data;
-
-  soup_session_abort (pool->session);
-  g_object_unref (pool->session);
-  g_free (pool);
-}
-
-static Pool *
-find_pool (CmOutboundLoop *loop, const char *name)
-{
-  Pool *pool = g_hash_table_lookup (loop->pools, name);
-
-  if (pool != NULL)
-    return pool;
-  pool = g_new0 (Pool, 1);
-  pool->session = soup_session_new_with_options (
-      "max-conns", MAX_PER_POOL, "max-conns-per-host", MAX_PER_POOL, "idle-timeout", IDLE_SECONDS,
-      "timeout", 0, "proxy-resolver", NULL, "user-agent", "Comity/" CM_VERSION, NULL);
-  /* Answers of 401 go to the caller; nothing of one request may stick to the next. */
-  soup_session_remove_feature_by_type (pool->session, SOUP_TYPE_AUTH_MANAGER);
-  if (loop->database != NULL)
-    soup_session_set_tls_database (pool->session, loop->database);
-  g_hash_table_insert (loop->pools, g_strdup (name), pool);
-  return pool;
-}
-
-static gboolean
-pool_is_idle (gpointer name, gpointer data, gpointer now)
-{
-  Pool *pool = data;
-
-  return pool->running == 0 && pool->used + POOL_IDLE_USEC < *(gint64 *) now;
-}
-
 static gboolean
 sweep (gpointer data)
 {
   CmOutboundLoop *loop = data;
-  gint64 now = g_get_monotonic_time ();
 
-  g_hash_table_foreach_remove (loop->pools, pool_is_idle, &now);
+  cm_outbound_pools_sweep (loop->pools);
   return G_SOURCE_CONTINUE;
 }
 
@@ -103,10 +57,7 @@ static void
 finish (Run *run)
 {
   stop_connect_timer (run);
-  if (run->pool != NULL) {
-    run->pool->running--;
-    run->pool->used = g_get_monotonic_time ();
-  }
+  cm_outbound_pool_leave (run->pool);
   g_clear_object (&run->stream);
   g_signal_handlers_disconnect_by_data (run->message, run);
   g_clear_object (&run->message);
@@ -315,10 +266,9 @@ begin (gpointer data)
   Run *run = data;
 
   run->message = make_message (run);
-  run->pool = find_pool (run->loop, run->exchange->pool);
-  run->pool->running++;
-  soup_session_send_async (run->pool->session, run->message, G_PRIORITY_DEFAULT, run->cancellable,
-                           sent, run);
+  run->pool = cm_outbound_pools_enter (run->loop->pools, run->exchange->pool);
+  soup_session_send_async (cm_outbound_pool_session (run->pool), run->message, G_PRIORITY_DEFAULT,
+                           run->cancellable, sent, run);
   return G_SOURCE_REMOVE;
 }
 
@@ -404,7 +354,7 @@ loop_main (gpointer data)
   g_source_attach (sweeper, loop->context);
   g_main_loop_run (loop->loop);
   g_source_destroy (sweeper);
-  g_hash_table_remove_all (loop->pools);
+  cm_outbound_pools_free (loop->pools);
   while (g_main_context_iteration (loop->context, FALSE))
     ;
   g_main_context_pop_thread_default (loop->context);
@@ -419,8 +369,7 @@ cm_outbound_loop_new (gboolean verify_tls, GTlsDatabase *database)
   loop->context = g_main_context_new ();
   loop->loop = g_main_loop_new (loop->context, FALSE);
   loop->verify_tls = verify_tls;
-  loop->database = database != NULL ? g_object_ref (database) : NULL;
-  loop->pools = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, pool_free);
+  loop->pools = cm_outbound_pools_new (database);
   loop->thread = g_thread_new ("outbound", loop_main, loop);
   return loop;
 }
@@ -438,9 +387,7 @@ cm_outbound_loop_free (CmOutboundLoop *loop)
   /* From the loop itself: a quit that comes before the run would be lost. */
   run_on_loop (loop, quit, loop->loop);
   g_thread_join (loop->thread);
-  g_hash_table_unref (loop->pools);
   g_main_loop_unref (loop->loop);
   g_main_context_unref (loop->context);
-  g_clear_object (&loop->database);
   g_free (loop);
 }

@@ -8,6 +8,7 @@
 #define DEFAULT_MAX_BYTES  (1024 * 1024)
 #define DEFAULT_TIMEOUT_MS 30000
 #define CONNECT_MS         8000
+#define SERVICE_MS         10000
 #define MAX_ADDRESSES      4
 
 struct _CmOutbound {
@@ -330,8 +331,18 @@ cm_outbound_allows (CmOutbound *outbound, const char *address)
   return cm_names_allows (outbound->names, address);
 }
 
-GResolver *
-cm_outbound_resolver (CmOutbound *outbound)
+GList *
+cm_outbound_find_service (CmOutbound *outbound, const char *service, const char *host)
 {
-  return outbound->resolver;
+  g_autoptr (GCancellable) cancellable = g_cancellable_new ();
+  g_autoptr (GSource) deadline = NULL;
+  GList *targets;
+
+  if (!enter (outbound, cancellable))
+    return NULL;
+  deadline = cm_outbound_loop_cancel_after (outbound->loop, cancellable, SERVICE_MS);
+  targets = g_resolver_lookup_service (outbound->resolver, service, "tcp", host, cancellable, NULL);
+  g_source_destroy (deadline);
+  leave (outbound, cancellable);
+  return targets;
 }
