@@ -6,6 +6,37 @@ static const CmSql add_relation = {
   "CONFLICT DO NOTHING",
 };
 
+/* What is known by a chain of relations is found once, by its shortest. */
+#define TREE                                                                                       \
+  "WITH RECURSIVE tree (child, depth) AS ("                                                        \
+  " SELECT child, 1 FROM event_relation WHERE room = $1 AND parent = $2"                           \
+  "  AND ($3::text IS NULL OR rel_type = $3)"                                                      \
+  " UNION SELECT r.child, t.depth + 1 FROM tree t JOIN event e ON e.id = t.child"                  \
+  "  JOIN event_relation r ON r.room = e.room AND r.parent = e.event_id"                           \
+  "  WHERE t.depth < $7 AND ($3::text IS NULL OR r.rel_type = $3))"                                \
+  " SELECT DISTINCT c.id, c.position FROM tree t JOIN event c ON c.id = t.child"                   \
+  " WHERE c.flags & 11 = 0 AND ($4::bigint = 0 OR c.type = $4)"
+
+static const CmSql children_forwards = {
+  "relation_children_forwards",
+  TREE " AND c.position > $5 AND c.position <= $6 ORDER BY c.position LIMIT $8",
+};
+
+static const CmSql children_backwards = {
+  "relation_children_backwards",
+  TREE " AND c.position <= $5 AND c.position > $6 ORDER BY c.position DESC LIMIT $8",
+};
+
+static const CmSql threads_of_room = {
+  "relation_threads_of_room",
+  "SELECT p.id, max (c.position) FROM event_relation r JOIN event c ON c.id = r.child"
+  " JOIN event p ON p.room = r.room AND p.event_id = r.parent"
+  " WHERE r.room = $1 AND r.rel_type = 'm.thread' AND c.position IS NOT NULL AND c.flags & 11 = 0"
+  " GROUP BY p.id HAVING max (c.position) <= $2"
+  " AND ($3::bigint = 0 OR p.sender = $3 OR bool_or (c.sender = $3))"
+  " ORDER BY max (c.position) DESC LIMIT $4",
+};
+
 static const CmSql annotated_by = {
   "relation_annotated_by",
   "SELECT 1 FROM event p JOIN event_relation r ON r.room = p.room AND r.parent = p.event_id"
@@ -18,24 +49,26 @@ static const CmSql annotated_by = {
 
 /* flags & 11: rejected, soft-failed or redacted. */
 #define CHILDREN                                                                                   \
-  " FROM event p JOIN event_relation r ON r.room = p.room AND r.parent = p.event_id"               \
-  " JOIN event c ON c.id = r.child"                                                                \
-  " WHERE p.id = ANY ($1) AND c.position IS NOT NULL AND c.flags & 11 = 0 AND c.sender <> ALL "    \
-  "($2)"
+  " FROM event p JOIN unnest ($3::bigint[], $4::bigint[]) AS seen (room, until)"                   \
+  "  ON seen.room = p.room"                                                                        \
+  " JOIN event_relation r ON r.room = p.room AND r.parent = p.event_id"                            \
+  " JOIN event c ON c.id = r.child AND c.position <= seen.until"                                   \
+  " WHERE p.id = ANY ($1) AND c.flags & 11 = 0 AND c.sender <> ALL ($2)"
 
 /* client-server, "Event replacements", "Validity of replacement events". */
 static const CmSql replacements = {
   "relation_replacements",
   "SELECT DISTINCT ON (p.id) p.id, c.id" CHILDREN
   " AND r.rel_type = 'm.replace' AND c.sender = p.sender AND c.type = p.type"
-  " AND c.state_key IS NULL AND p.state_key IS NULL"
+  " AND c.state_key IS NULL AND p.state_key IS NULL AND NOT EXISTS ("
+  "  SELECT FROM event_relation x WHERE x.child = p.id AND x.rel_type = 'm.replace')"
   " ORDER BY p.id, c.origin_server_ts DESC, c.event_id DESC",
 };
 
 static const CmSql threads = {
   "relation_threads",
   "SELECT p.id, (array_agg (c.id ORDER BY c.position DESC))[1], count (*), bool_or (c.sender = "
-  "$3)" CHILDREN " AND r.rel_type = 'm.thread' GROUP BY p.id",
+  "$5)" CHILDREN " AND r.rel_type = 'm.thread' GROUP BY p.id",
 };
 
 static const CmSql references = {
@@ -64,6 +97,42 @@ cm_relation_is_annotated (CmDb *db, const char *parent, const char *key, const c
     return FALSE;
   *annotated = cm_rows_count (rows) > 0;
   return TRUE;
+}
+
+static GArray *
+related_of (const CmRows *rows)
+{
+  GArray *related = g_array_new (FALSE, FALSE, sizeof (CmRelated));
+
+  for (gsize i = 0; i < cm_rows_count (rows); i++) {
+    CmRelated one = { cm_rows_integer (rows, i, 0), cm_rows_integer (rows, i, 1) };
+    g_array_append_val (related, one);
+  }
+  return related;
+}
+
+GArray *
+cm_relation_children (CmDb *db, const CmRelationQuery *query, GError **error)
+{
+  g_autoptr (CmRows) rows =
+      cm_db_query (db, query->backwards ? &children_backwards : &children_forwards,
+                   CM_ARGS (CM_INT (query->room), CM_TEXT (query->parent),
+                            CM_TEXT (query->rel_type), CM_INT (query->type), CM_INT (query->from),
+                            CM_INT (query->to), CM_INT (query->depth), CM_INT (query->limit)),
+                   error);
+
+  return rows != NULL ? related_of (rows) : NULL;
+}
+
+GArray *
+cm_relation_threads (CmDb *db, gint64 room, gint64 until, gint64 participant, gint64 limit,
+                     GError **error)
+{
+  g_autoptr (CmRows) rows = cm_db_query (
+      db, &threads_of_room,
+      CM_ARGS (CM_INT (room), CM_INT (until), CM_INT (participant), CM_INT (limit)), error);
+
+  return rows != NULL ? related_of (rows) : NULL;
 }
 
 void
@@ -133,18 +202,25 @@ read_references (CmDb *db, GHashTable *all, GError **error)
   return TRUE;
 }
 
-GHashTable *
-cm_relations_of (CmDb *db, GArray *numbers, gint64 viewer, GArray *ignored, GError **error)
+static CmParam
+integers (const GArray *values)
 {
-  CmParam parents = CM_INTS ((const gint64 *) numbers->data, numbers->len);
-  CmParam without = CM_INTS (ignored != NULL ? (const gint64 *) ignored->data : NULL,
-                             ignored != NULL ? ignored->len : 0);
+  return CM_INTS (values != NULL ? (const gint64 *) values->data : NULL,
+                  values != NULL ? values->len : 0);
+}
+
+GHashTable *
+cm_relations_of (CmDb *db, GArray *numbers, const CmRelationView *view, GError **error)
+{
+  CmParam parents = integers (numbers), ignored = integers (view->ignored);
+  CmParam rooms = integers (view->rooms), until = integers (view->until);
   g_autoptr (GHashTable) all = g_hash_table_new_full (g_int64_hash, g_int64_equal, g_free,
                                                       (GDestroyNotify) cm_relations_free);
 
-  if (!cm_db_send (db, &replacements, CM_ARGS (parents, without), error) ||
-      !cm_db_send (db, &threads, CM_ARGS (parents, without, CM_INT (viewer)), error) ||
-      !cm_db_send (db, &references, CM_ARGS (parents, without), error))
+  if (!cm_db_send (db, &replacements, CM_ARGS (parents, ignored, rooms, until), error) ||
+      !cm_db_send (db, &threads, CM_ARGS (parents, ignored, rooms, until, CM_INT (view->user)),
+                   error) ||
+      !cm_db_send (db, &references, CM_ARGS (parents, ignored, rooms, until), error))
     return NULL;
   if (!read_replacements (db, all, error) || !read_threads (db, all, error) ||
       !read_references (db, all, error))

@@ -11,6 +11,7 @@ G_BEGIN_DECLS
 typedef enum {
   CM_SHOW_NO_ROOM_ID = 1,      /* /sync */
   CM_SHOW_NO_AGGREGATIONS = 2, /* push, and wherever "m.relations" is not wanted */
+  CM_SHOW_ONLY_EDITS = 4,      /* events that stand in others' aggregations */
 } CmShowFlags;
 
 /* Who looks, and how. */
