@@ -31,11 +31,30 @@ static const CmSql room_is_listed = {
   "SELECT flags & 1 FROM room WHERE id = $1",
 };
 
+static const CmSql listed_rooms = {
+  "rooms_listed",
+  "SELECT s.text FROM room r JOIN sym s ON s.id = r.id JOIN room_server m ON m.room = r.id"
+  " WHERE r.flags & 1 <> 0 GROUP BY s.text ORDER BY sum (m.joined) DESC, s.text",
+};
+
 void
 cm_alias_add (CmWrite *write, const char *alias, gint64 room, const char *creator)
 {
   cm_write_add_fenced (write, &add_alias,
                        CM_ARGS (CM_TEXT (alias), CM_INT (room), CM_TEXT (creator)));
+}
+
+gboolean
+cm_alias_create (CmDb *db, const char *alias, gint64 room, const char *creator, GError **error)
+{
+  gint64 created;
+
+  if (!cm_db_run (db, &add_alias, CM_ARGS (CM_TEXT (alias), CM_INT (room), CM_TEXT (creator)),
+                  &created, error))
+    return FALSE;
+  if (created == 0)
+    g_set_error (error, CM_ERROR, CM_ERROR_CONFLICT, "This alias is taken");
+  return created > 0;
 }
 
 void
@@ -99,4 +118,17 @@ cm_room_is_listed (CmDb *db, gint64 room, gboolean *listed, GError **error)
     return FALSE;
   *listed = cm_rows_count (rows) > 0 && cm_rows_integer (rows, 0, 0) != 0;
   return TRUE;
+}
+
+char **
+cm_rooms_listed (CmDb *db, GError **error)
+{
+  g_autoptr (CmRows) rows = cm_db_query (db, &listed_rooms, CM_NO_ARGS, error);
+
+  if (rows == NULL)
+    return NULL;
+  g_autoptr (GStrvBuilder) rooms = g_strv_builder_new ();
+  for (gsize i = 0; i < cm_rows_count (rows); i++)
+    g_strv_builder_add (rooms, cm_rows_text (rows, i, 0));
+  return g_strv_builder_end (rooms);
 }
