@@ -9,37 +9,6 @@ set_pending (GError **error)
   g_set_error (error, CM_ERROR, CM_ERROR_UNAVAILABLE, "This server does not federate yet");
 }
 
-CmRoom *
-cm_handshake_join (CmIntake *intake, const char *room_id, const char *user_id,
-                   const char *const *via, const CmJson *content, GError **error)
-{
-  set_pending (error);
-  return NULL;
-}
-
-gboolean
-cm_handshake_knock (CmIntake *intake, const char *room_id, const char *user_id,
-                    const char *const *via, const CmJson *content, GError **error)
-{
-  set_pending (error);
-  return FALSE;
-}
-
-gboolean
-cm_handshake_leave (CmIntake *intake, const char *room_id, const char *user_id,
-                    const CmJson *content, GError **error)
-{
-  set_pending (error);
-  return FALSE;
-}
-
-CmEvent *
-cm_handshake_invite (CmIntake *intake, CmRoom *room, const CmDraft *draft, GError **error)
-{
-  set_pending (error);
-  return NULL;
-}
-
 gboolean
 cm_intake_backfill (CmIntake *intake, const char *room_id, gint64 position, guint limit,
                     GError **error)

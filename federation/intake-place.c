@@ -1,0 +1,207 @@
+/* What was fetched takes its place, all of it in one write or nothing. */
+#include "federation/intake-private.h"
+
+#include <string.h>
+
+/* How often a write is made anew that lost a race. */
+#define MAX_TRIES 5
+
+#define GAP_TIME (60 * G_USEC_PER_SEC)
+
+gboolean
+cm_intake_is_known (CmIntake *intake, const char *event_id, gboolean *known, GError **error)
+{
+  g_autoptr (GError) failure = NULL;
+  g_autoptr (CmEvent) event =
+      cm_event_store_find (cm_rooms_events (intake->parts.rooms), event_id, &failure);
+
+  *known = event != NULL && (event->flags & CM_EVENT_OUTLIER) == 0;
+  if (event != NULL || g_error_matches (failure, CM_ERROR, CM_ERROR_NOT_FOUND))
+    return TRUE;
+  g_propagate_error (error, g_steal_pointer (&failure));
+  return FALSE;
+}
+
+/* rooms/v12: the create event is an auth event of all others without being named. Without it
+ * nothing can be judged. */
+static gboolean
+has_create (CmRooms *rooms, const CmEvent *event, gboolean *has, GError **error)
+{
+  g_autoptr (GError) failure = NULL;
+
+  *has = TRUE;
+  if (!event->version->room_id_is_create_hash || cm_event_is (event, "m.room.create", ""))
+    return TRUE;
+  g_autofree char *id = g_strconcat ("$", event->room_id + 1, NULL);
+  g_autoptr (CmEvent) create = cm_event_store_find (cm_rooms_events (rooms), id, &failure);
+  *has = create != NULL;
+  if (*has || g_error_matches (failure, CM_ERROR, CM_ERROR_NOT_FOUND))
+    return TRUE;
+  g_propagate_error (error, g_steal_pointer (&failure));
+  return FALSE;
+}
+
+gboolean
+cm_place_outliers (CmRoomWrite *write, CmRooms *rooms, GPtrArray *outliers, GError **error)
+{
+  for (guint i = 0; i < outliers->len; i++) {
+    g_autoptr (GPtrArray) missing = NULL;
+    CmEvent *event = outliers->pdata[i];
+    gboolean judgeable;
+    CmVerdict verdict;
+    if (!cm_rooms_link (rooms, event, NULL, &missing, error) ||
+        !has_create (rooms, event, &judgeable, error))
+      return FALSE;
+    /* It would count as rejected for good (CVE-2022-39374), though another server may well have
+     * what this one withholds. */
+    if (missing->len > 0 || !judgeable) {
+      g_debug ("Event %s is left out: its auth events are not known", event->event_id);
+      continue;
+    }
+    if (!cm_room_write_outlier (write, event, &verdict, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+CmStateMap *
+cm_place_state (CmRooms *rooms, const CmRoomVersion *version, GPtrArray *ids, GError **error)
+{
+  g_autoptr (GPtrArray) events = cm_event_store_find_many (
+      cm_rooms_events (rooms), (const char *const *) ids->pdata, ids->len, error);
+  if (events == NULL)
+    return NULL;
+  g_autoptr (GArray) entries = g_array_new (FALSE, FALSE, sizeof (CmStateEntry));
+  for (guint i = 0; i < events->len; i++) {
+    const CmEvent *event = events->pdata[i];
+    if (event == NULL || event->state_key == NULL || (event->flags & CM_EVENT_REJECTED) != 0)
+      continue;
+    CmStateEntry entry = { event->type_sym, event->state_key_sym, event->number };
+    g_array_append_val (entries, entry);
+  }
+  return cm_state_map_new (g_steal_pointer (&entries));
+}
+
+/* The state before an event of which not all prev events are known: what the other server says,
+ * resolved with what the known ones say. NULL without @error when nothing was fetched for it. */
+static CmStateMap *
+state_before (CmRooms *rooms, const CmGap *gap, const CmEvent *event, GError **error)
+{
+  GPtrArray *ids = g_hash_table_lookup (gap->states, event->event_id);
+
+  if (ids == NULL)
+    return NULL;
+  g_autoptr (CmStateMap) fetched = cm_place_state (rooms, event->version, ids, error);
+  if (fetched == NULL || event->prev->len == 0)
+    return g_steal_pointer (&fetched);
+  g_autoptr (CmStateMap) known = cm_rooms_state_before (rooms, event, error);
+  if (known == NULL)
+    return NULL;
+  CmStateMap *const maps[] = { fetched, known };
+  return cm_event_store_resolve (cm_rooms_events (rooms), event->version, maps, 2, error);
+}
+
+/* @last: whether it is the event that all is done for. Others that cannot be judged are left. */
+static gboolean
+place_event (CmRoomWrite *write, CmRooms *rooms, const CmGap *gap, CmEvent *event, gboolean last,
+             GError **error)
+{
+  g_autoptr (GPtrArray) missing_prev = NULL, missing_auth = NULL;
+  g_autoptr (GError) failure = NULL;
+  CmVerdict verdict;
+
+  if (!cm_rooms_link (rooms, event, &missing_prev, &missing_auth, error))
+    return FALSE;
+  g_autoptr (CmStateMap) before = state_before (rooms, gap, event, &failure);
+  if (failure != NULL) {
+    g_propagate_error (error, g_steal_pointer (&failure));
+    return FALSE;
+  }
+  if (missing_auth->len == 0 && (before != NULL || missing_prev->len == 0))
+    return cm_room_write_live (write, event, before, 0, &verdict, error);
+  if (!last)
+    return TRUE;
+  g_set_error_literal (error, CM_ERROR, CM_ERROR_BAD_GATEWAY,
+                       "What the event stands on could not be fetched");
+  return FALSE;
+}
+
+static gboolean
+place_gap (CmRoomWrite *write, CmRooms *rooms, const CmGap *gap, GError **error)
+{
+  if (!cm_place_outliers (write, rooms, gap->outliers, error))
+    return FALSE;
+  for (guint i = 0; i < gap->events->len; i++) {
+    if (!place_event (write, rooms, gap, gap->events->pdata[i], i + 1 == gap->events->len, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+static GPtrArray *
+renew_all (GPtrArray *events, GError **error)
+{
+  g_autoptr (GPtrArray) fresh = g_ptr_array_new_with_free_func ((GDestroyNotify) cm_event_unref);
+
+  for (guint i = 0; i < events->len; i++) {
+    CmEvent *event = cm_event_renew (events->pdata[i], error);
+    if (event == NULL)
+      return NULL;
+    g_ptr_array_add (fresh, event);
+  }
+  return g_steal_pointer (&fresh);
+}
+
+static gboolean
+renew_gap (CmGap *gap, GError **error)
+{
+  g_autoptr (GPtrArray) outliers = renew_all (gap->outliers, error);
+  g_autoptr (GPtrArray) events = outliers != NULL ? renew_all (gap->events, error) : NULL;
+
+  if (events == NULL)
+    return FALSE;
+  g_ptr_array_unref (gap->outliers);
+  g_ptr_array_unref (gap->events);
+  gap->outliers = g_steal_pointer (&outliers);
+  gap->events = g_steal_pointer (&events);
+  return TRUE;
+}
+
+static gboolean
+write_gap (CmIntake *intake, const char *room_id, CmGap *gap, GError **error)
+{
+  CmRooms *rooms = intake->parts.rooms;
+
+  for (guint tries = 1;; tries++) {
+    g_autoptr (GError) failure = NULL;
+    g_autoptr (CmRoom) room = cm_rooms_get (rooms, room_id, &failure);
+    g_autoptr (CmRoomWrite) write =
+        room != NULL ? cm_room_write_begin (room, NULL, &failure) : NULL;
+    if (write != NULL && place_gap (write, rooms, gap, &failure) &&
+        cm_room_write_commit (g_steal_pointer (&write), &failure))
+      return TRUE;
+    g_clear_pointer (&write, cm_room_write_abandon);
+    if (tries >= MAX_TRIES || !g_error_matches (failure, CM_ERROR, CM_ERROR_CONFLICT)) {
+      g_propagate_error (error, g_steal_pointer (&failure));
+      return FALSE;
+    }
+    if (!renew_gap (gap, error))
+      return FALSE;
+  }
+}
+
+gboolean
+cm_intake_place (CmIntake *intake, const char *server, CmRoom *room, CmEvent *event, GError **error)
+{
+  g_autoptr (CmRoomView) view = cm_room_view (room);
+  const CmAsk ask = { intake, server, view->room_id, view->version,
+                      g_get_monotonic_time () + GAP_TIME };
+  g_autoptr (CmGap) gap = cm_gap_fetch (&ask, event, error);
+
+  if (gap == NULL)
+    return FALSE;
+  GPtrArray *sorted = cm_events_sort (gap->outliers, CM_EDGE_AUTH);
+  g_ptr_array_unref (gap->outliers);
+  gap->outliers = sorted;
+  return write_gap (intake, view->room_id, gap, error);
+}
