@@ -12,10 +12,11 @@
 #include "server/accounts/accounts.h"
 #include "server/accounts/deactivate.h"
 #include "federation/rooms.h"
+#include "server/api/federation/send.h"
 #include "server/config/config.h"
+#include "server/federation-auth.h"
+#include "server/federation.h"
 #include "server/room-hooks.h"
-#include "server/participant/control.h"
-#include "server/participant/participant.h"
 #include "server/router/lanes.h"
 #include "server/router/limits.h"
 #include "server/router/router.h"
@@ -125,6 +126,7 @@ static void
 stop_committer (CmNode *node)
 {
   g_clear_pointer (&node->committer, cm_committer_free);
+  cm_federation_free_queues (node);
 }
 
 /* Before the lanes, on which its work is done, so that it goes after them. */
@@ -167,7 +169,7 @@ start_lanes (CmNode *node, GError **error)
   guint cores = g_get_num_processors ();
   const guint threads[CM_LANE_LAST] = {
     [CM_LANE_CLIENT] = 4 + 2 * cores,
-    [CM_LANE_FEDERATION] = 2 + cores,
+    [CM_LANE_FEDERATION] = 6 + cores,
     [CM_LANE_BACKGROUND] = 2,
     [CM_LANE_BLOCKING] = 4 + cores,
   };
@@ -197,7 +199,8 @@ stop_limits (CmNode *node)
 static gboolean
 start_router (CmNode *node, GError **error)
 {
-  static const CmAuthenticators authenticators = { cm_accounts_authenticate, NULL };
+  static const CmAuthenticators authenticators = { cm_accounts_authenticate,
+                                                   cm_federation_authenticate };
   node->router = cm_router_new (node, &authenticators, cm_route_tables, cm_n_route_tables);
   return TRUE;
 }
@@ -230,36 +233,6 @@ take_up_deactivations (CmNode *node, GError **error)
   return TRUE;
 }
 
-#ifdef CM_WITH_OLM
-static gboolean
-start_participant (CmNode *node, GError **error)
-{
-  node->participant = cm_participant_new (node, error);
-  return node->participant != NULL;
-}
-
-static void
-stop_participant (CmNode *node)
-{
-  g_clear_pointer (&node->participant, cm_participant_free);
-}
-
-static gboolean
-start_control (CmNode *node, GError **error)
-{
-  g_autofree char *path = data_file (node, "control.sock");
-
-  node->control = cm_control_new (node, path, error);
-  return node->control != NULL;
-}
-
-static void
-stop_control (CmNode *node)
-{
-  g_clear_pointer (&node->control, cm_control_free);
-}
-#endif
-
 /* Last: whoever can connect finds the node ready. */
 static gboolean
 open_listeners (CmNode *node, GError **error)
@@ -279,6 +252,7 @@ open_listeners (CmNode *node, GError **error)
 static void
 close_listeners (CmNode *node)
 {
+  cm_federation_stop_calls (node);
   if (node->http)
     cm_http_server_stop (node->http, HTTP_STOP_MS);
 }
@@ -290,18 +264,19 @@ static const Step steps[] = {
   { "database", CM_NODE_TOOL, start_pool, stop_pool },
   { "migrations", CM_NODE_TOOL, migrate, NULL },
   { "ids", CM_NODE_TOOL, start_ids, stop_ids },
+  { "federation client", CM_NODE_SERVE, cm_federation_start_client, cm_federation_stop_client },
   { "committer", CM_NODE_SERVE, start_committer, stop_committer },
   { "rooms", CM_NODE_SERVE, start_rooms, stop_rooms },
+  { "key ring", CM_NODE_SERVE, cm_federation_start_keys, cm_federation_stop_keys },
+  { "outbound queues", CM_NODE_SERVE, cm_federation_start_queues, cm_federation_stop_queues },
+  { "intake", CM_NODE_SERVE, cm_federation_start_intake, cm_federation_stop_intake },
+  { "inbox", CM_NODE_SERVE, cm_federation_start_inbox, cm_federation_stop_inbox },
   { "accounts", CM_NODE_TOOL, start_accounts, stop_accounts },
   { "lanes", CM_NODE_SERVE, start_lanes, stop_lanes },
   { "limits", CM_NODE_SERVE, start_limits, stop_limits },
   { "router", CM_NODE_SERVE, start_router, stop_router },
   { "edge", CM_NODE_SERVE, start_http, stop_http },
   { "deactivations", CM_NODE_SERVE, take_up_deactivations, NULL },
-#ifdef CM_WITH_OLM
-  { "participant", CM_NODE_SERVE, start_participant, stop_participant },
-  { "control socket", CM_NODE_SERVE, start_control, stop_control },
-#endif
   { "listeners", CM_NODE_SERVE, open_listeners, close_listeners },
 };
 

@@ -20,6 +20,7 @@ typedef struct _CmHttpServer CmHttpServer;
 typedef struct _CmOutbound CmOutbound;
 typedef struct _CmDiscovery CmDiscovery;
 typedef struct _CmIntake CmIntake;
+typedef struct _CmInbox CmInbox;
 typedef struct _CmRooms CmRooms;
 typedef struct _CmKeyRing CmKeyRing;
 typedef struct _CmFedClient CmFedClient;
@@ -29,7 +30,6 @@ typedef struct _CmSyncHub CmSyncHub;
 typedef struct _CmMediaStore CmMediaStore;
 typedef struct _CmEphemeral CmEphemeral;
 typedef struct _CmParticipant CmParticipant;
-typedef struct _CmControl CmControl;
 
 typedef struct _CmNode CmNode;
 /* How much of a node is started: what a command needs that works beside a running node, or all of
@@ -57,13 +57,13 @@ struct _CmNode {
   CmKeyRing *key_ring;
   CmRooms *rooms;
   CmIntake *intake;
+  CmInbox *inbox;
   CmDestinations *destinations;
   CmAccounts *accounts;
   CmSyncHub *sync;
   CmEphemeral *ephemeral; /* typing and presence: memory only */
   CmMediaStore *media;
   CmParticipant *participant;
-  CmControl *control;
 };
 
 /* Runs the steps of node.c in order; what had started is stopped when one fails, and the error

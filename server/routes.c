@@ -1,10 +1,6 @@
 #include "server/routes.h"
 
-/* One a line, so that branches merge. */
-/* clang-format off */
 const CmRoute *const cm_route_tables[] = {
-  /* A line each, so that additions do not collide. */
-  /* clang-format off */
   cm_routes_account,
   cm_routes_admin_register,
   cm_routes_context,
@@ -32,6 +28,11 @@ const CmRoute *const cm_route_tables[] = {
   cm_routes_context,
   cm_routes_create_room,
   cm_routes_devices,
+  cm_routes_federation_invite,
+  cm_routes_federation_join,
+  cm_routes_federation_keys,
+  cm_routes_federation_leave,
+  cm_routes_federation_send,
   cm_routes_join,
   cm_routes_key_backup,
   cm_routes_login,
@@ -48,6 +49,5 @@ const CmRoute *const cm_route_tables[] = {
   /* clang-format on */
   cm_routes_upgrade,
 };
-/* clang-format on */
 
 const gsize cm_n_route_tables = G_N_ELEMENTS (cm_route_tables);

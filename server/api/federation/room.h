@@ -1,0 +1,36 @@
+/* What the endpoints for other servers share: which room a call is about, and whether the server
+ * that asks may. */
+#pragma once
+
+#include "federation/rooms.h"
+#include "server/http/call.h"
+#include "server/node.h"
+
+G_BEGIN_DECLS
+
+/* (transfer full) the room of the path parameter "roomId", in which this server has members and
+ * from which the caller is not shut out. CM_ERROR_NOT_FOUND, CM_ERROR_FORBIDDEN. */
+CmRoom *cm_federation_room (CmCall *call, GError **error);
+/* (transfer full) the same room as it is now, for a server that has members in it
+ * (CVE-2022-39335). */
+CmRoomView *cm_federation_joined_room (CmCall *call, GError **error);
+
+/* (transfer full) the event of @room, which stands in the graph; what the caller may not see of it
+ * is pruned. CM_ERROR_NOT_FOUND. */
+CmEvent *
+cm_federation_event (CmCall *call, const CmRoomView *view, const char *event_id, GError **error);
+
+/* CM_ERROR_FORBIDDEN unless @user_id is of the server that asks (class fed-membership-consent). */
+gboolean cm_federation_check_own (CmCall *call, const char *user_id, GError **error);
+
+/* The numbers of all events that those of @numbers stand on by their auth events, without
+ * themselves, as an array of gint64 (transfer full). */
+GArray *cm_federation_auth_chain (CmRooms *rooms, const GArray *numbers, GError **error);
+
+/* Writes the events of @numbers as PDUs, in portions. */
+gboolean cm_federation_put_events (CmJsonWriter *writer, const char *key, CmRooms *rooms,
+                                   const GArray *numbers, GError **error);
+/* The numbers of a state's events (transfer full). */
+GArray *cm_federation_state_numbers (const CmStateMap *state);
+
+G_END_DECLS
