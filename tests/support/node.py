@@ -204,7 +204,8 @@ class Node:
         return [json.loads(line) for line in self.log_text().splitlines() if line.startswith("{")]
 
     def complaints(self):
-        return [line for line in self.log_text().splitlines() if any(bad in line for bad in BAD_LOG)]
+        return [line for line in self.log_text().splitlines()
+                if any(bad in line for bad in BAD_LOG) and '"level":"debug"' not in line]
 
     def run(self, *arguments, **more):
         """Runs `comity ARGUMENTS --config` of this node; returns the finished process, its output as text."""
