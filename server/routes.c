@@ -46,7 +46,6 @@ const CmRoute *const cm_route_tables[] = {
   cm_routes_room_state,
   cm_routes_send,
   cm_routes_to_device,
-  /* clang-format on */
   cm_routes_upgrade,
 };
 

@@ -23,8 +23,6 @@ extern const CmRoute cm_routes_login[];
 extern const CmRoute cm_routes_members[];
 extern const CmRoute cm_routes_membership[];
 extern const CmRoute cm_routes_messages[];
-extern const CmRoute cm_routes_key_backup[];
-extern const CmRoute cm_routes_login[];
 extern const CmRoute cm_routes_meta[];
 extern const CmRoute cm_routes_openid[];
 extern const CmRoute cm_routes_profile[];
