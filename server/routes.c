@@ -36,6 +36,7 @@ const CmRoute *const cm_route_tables[] = {
   cm_routes_join,
   cm_routes_key_backup,
   cm_routes_login,
+  cm_routes_media,
   cm_routes_members,
   cm_routes_membership,
   cm_routes_messages,

@@ -20,6 +20,7 @@ extern const CmRoute cm_routes_federation_send[];
 extern const CmRoute cm_routes_join[];
 extern const CmRoute cm_routes_key_backup[];
 extern const CmRoute cm_routes_login[];
+extern const CmRoute cm_routes_media[];
 extern const CmRoute cm_routes_members[];
 extern const CmRoute cm_routes_membership[];
 extern const CmRoute cm_routes_messages[];
