@@ -1,5 +1,7 @@
 #include "server/routes.h"
 
+/* One a line, so that branches merge. */
+/* clang-format off */
 const CmRoute *const cm_route_tables[] = {
   cm_routes_account,
   cm_routes_admin_register,
@@ -7,6 +9,11 @@ const CmRoute *const cm_route_tables[] = {
   cm_routes_create_room,
   cm_routes_devices,
   cm_routes_directory,
+  cm_routes_federation_invite,
+  cm_routes_federation_join,
+  cm_routes_federation_keys,
+  cm_routes_federation_leave,
+  cm_routes_federation_send,
   cm_routes_hierarchy,
   cm_routes_join,
   cm_routes_key_backup,
@@ -45,9 +52,11 @@ const CmRoute *const cm_route_tables[] = {
   cm_routes_profile,
   cm_routes_register,
   cm_routes_room_state,
+  cm_routes_search,
   cm_routes_send,
   cm_routes_to_device,
   cm_routes_upgrade,
 };
+/* clang-format on */
 
 const gsize cm_n_route_tables = G_N_ELEMENTS (cm_route_tables);
