@@ -35,6 +35,7 @@ typedef enum {
   CM_ERROR_GUEST_ACCESS_FORBIDDEN,          /* M_GUEST_ACCESS_FORBIDDEN, 403 */
   CM_ERROR_MISSING_PARAM,                   /* M_MISSING_PARAM, 400 */
   CM_ERROR_INVALID_PARAM,                   /* M_INVALID_PARAM, 400 */
+  CM_ERROR_INVALID_SIGNATURE,                /* M_INVALID_SIGNATURE, 400 */
   CM_ERROR_BAD_ALIAS,                       /* M_BAD_ALIAS, 400 */
   CM_ERROR_DUPLICATE_ANNOTATION,            /* M_DUPLICATE_ANNOTATION, 400 */
   CM_ERROR_TOO_LARGE,                       /* M_TOO_LARGE, 413 */

@@ -32,14 +32,14 @@ static const CmSql delete_keys[] = {
 static const CmSql find_device_keys = {
   "device_keys_find",
   "SELECT k.user_id, k.device_id, k.keys, d.display_name FROM device_key k"
-  " LEFT JOIN device d ON d.user_id = k.user_id AND d.device_id = k.device_id"
+  " JOIN device d ON d.user_id = k.user_id AND d.device_id = k.device_id"
   " WHERE k.user_id = ANY ($1) ORDER BY k.user_id, k.device_id",
 };
 
 static const CmSql find_device_key = {
   "device_key_find",
   "SELECT k.keys, d.display_name FROM device_key k"
-  " LEFT JOIN device d ON d.user_id = k.user_id AND d.device_id = k.device_id"
+  " JOIN device d ON d.user_id = k.user_id AND d.device_id = k.device_id"
   " WHERE k.user_id = $1 AND k.device_id = $2",
 };
 

@@ -5,6 +5,7 @@
 
 #include "crypto/ed25519.h"
 #include "crypto/vault.h"
+#include "federation/outbound.h"
 #include "schema/cluster.h"
 #include "schema/committer.h"
 #include "schema/ids.h"
@@ -14,6 +15,7 @@
 #include "federation/rooms.h"
 #include "server/api/federation/send.h"
 #include "server/config/config.h"
+#include "server/e2ee/remote-keys.h"
 #include "server/federation-auth.h"
 #include "server/federation.h"
 #include "server/room-hooks.h"
@@ -162,6 +164,22 @@ stop_accounts (CmNode *node)
   g_clear_pointer (&node->accounts, cm_accounts_free);
 }
 
+/* Its threads wait for other servers: what they ask ends first. */
+static gboolean
+start_remote_keys (CmNode *node, GError **error)
+{
+  node->remote_keys = cm_remote_keys_new (node);
+  return TRUE;
+}
+
+static void
+stop_remote_keys (CmNode *node)
+{
+  if (node->fed_outbound)
+    cm_outbound_stop (node->fed_outbound);
+  g_clear_pointer (&node->remote_keys, cm_remote_keys_free);
+}
+
 /* Threads wait for the database more than they compute, so there are more of them than cores. */
 static gboolean
 start_lanes (CmNode *node, GError **error)
@@ -272,6 +290,7 @@ static const Step steps[] = {
   { "intake", CM_NODE_SERVE, cm_federation_start_intake, cm_federation_stop_intake },
   { "inbox", CM_NODE_SERVE, cm_federation_start_inbox, cm_federation_stop_inbox },
   { "accounts", CM_NODE_TOOL, start_accounts, stop_accounts },
+  { "remote keys", CM_NODE_SERVE, start_remote_keys, stop_remote_keys },
   { "lanes", CM_NODE_SERVE, start_lanes, stop_lanes },
   { "limits", CM_NODE_SERVE, start_limits, stop_limits },
   { "router", CM_NODE_SERVE, start_router, stop_router },

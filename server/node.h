@@ -27,6 +27,7 @@ typedef struct _CmFedClient CmFedClient;
 typedef struct _CmDestinations CmDestinations;
 typedef struct _CmAccounts CmAccounts;
 typedef struct _CmSyncHub CmSyncHub;
+typedef struct _CmRemoteKeys CmRemoteKeys;
 typedef struct _CmMediaStore CmMediaStore;
 typedef struct _CmEphemeral CmEphemeral;
 typedef struct _CmParticipant CmParticipant;
@@ -62,6 +63,7 @@ struct _CmNode {
   CmAccounts *accounts;
   CmSyncHub *sync;
   CmEphemeral *ephemeral; /* typing and presence: memory only */
+  CmRemoteKeys *remote_keys; /* devices of other servers' users */
   CmMediaStore *media;
   CmParticipant *participant;
 };

@@ -9,6 +9,7 @@ const CmRoute *const cm_route_tables[] = {
   cm_routes_admin_register,
   cm_routes_context,
   cm_routes_create_room,
+  cm_routes_cross_signing,
   cm_routes_devices,
   cm_routes_directory,
   cm_routes_federation_invite,
@@ -19,6 +20,7 @@ const CmRoute *const cm_route_tables[] = {
   cm_routes_hierarchy,
   cm_routes_join,
   cm_routes_key_backup,
+  cm_routes_keys,
   cm_routes_login,
   cm_routes_media,
   cm_routes_members,
@@ -37,6 +39,7 @@ const CmRoute *const cm_route_tables[] = {
   cm_routes_to_device,
   cm_routes_upgrade,
   /* clang-format on */
+  cm_routes_user_keys,
 };
 /* clang-format on */
 

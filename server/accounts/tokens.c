@@ -6,6 +6,7 @@
 #include "schema/token.h"
 #include "server/accounts/accounts-private.h"
 #include "server/config/config.h"
+#include "server/e2ee/device-lists.h"
 
 #include <string.h>
 
@@ -165,26 +166,43 @@ cm_tokens_refresh (CmNode *node, const char *refresh_token, GError **error)
   return g_steal_pointer (&tokens);
 }
 
+static GPtrArray *
+list_devices (CmNode *node, const char *user_id, GError **error)
+{
+  g_autoptr (CmDb) db = cm_pool_get (node->pool, error);
+  return db ? cm_device_list (db, user_id, error) : NULL;
+}
+
+static gboolean
+is_listed (const GPtrArray *devices, const char *device_id)
+{
+  for (guint i = 0; i < devices->len; i++) {
+    if (strcmp (((const CmDevice *) devices->pdata[i])->device_id, device_id) == 0)
+      return TRUE;
+  }
+  return FALSE;
+}
+
 gboolean
 cm_tokens_delete_devices (CmNode *node, const char *user_id, const char *const *device_ids,
                           CmWrite *extra, GError **error)
 {
   g_autoptr (CmWrite) write = extra ? extra : cm_write_new ();
+  g_autoptr (GPtrArray) devices = list_devices (node, user_id, error);
+  if (!devices)
+    return FALSE;
   for (gsize i = 0; device_ids[i]; i++) {
+    if (!is_listed (devices, device_ids[i]))
+      continue;
     cm_device_write_delete (write, user_id, device_ids[i]);
+    if (!cm_device_lists_device_deleted (node, write, user_id, device_ids[i], error))
+      return FALSE;
   }
   if (cm_committer_commit (node->committer, g_steal_pointer (&write), error) < 0)
     return FALSE;
   for (gsize i = 0; device_ids[i]; i++)
     cm_accounts_forget (node->accounts, user_id, device_ids[i]);
   return TRUE;
-}
-
-static GPtrArray *
-list_devices (CmNode *node, const char *user_id, GError **error)
-{
-  g_autoptr (CmDb) db = cm_pool_get (node->pool, error);
-  return db ? cm_device_list (db, user_id, error) : NULL;
 }
 
 gboolean

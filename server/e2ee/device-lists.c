@@ -50,94 +50,125 @@ close_edu (CmJsonWriter *writer)
   return cm_json_writer_end (writer);
 }
 
-/* What is stored of a device, where the caller does not say: the keys with the signatures on them.
- */
+/* A device as its change leaves it. */
+typedef struct {
+  const char *device_id;
+  gboolean deleted;
+  GBytes *keys; /* NULL until they are read: those that are stored */
+  char *display_name;
+} Device;
+
+static void
+device_clear (Device *device)
+{
+  g_clear_pointer (&device->keys, g_bytes_unref);
+  g_clear_pointer (&device->display_name, g_free);
+}
+
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Device, device_clear)
+
+/* Fills in what the change does not touch: the keys with the signatures on them, and the name. */
 static gboolean
-read_device (CmDb *db, const char *user_id, const char *device_id, GBytes **keys,
-             char **display_name, GError **error)
+read_device (CmDb *db, const char *user_id, Device *device, GError **error)
 {
   char *users[] = { (char *) user_id, NULL };
-  g_autoptr (CmRows) device = cm_device_key_find (db, user_id, device_id, error);
+  g_autoptr (CmRows) stored = cm_device_key_find (db, user_id, device->device_id, error);
   g_autoptr (CmRows) signatures =
-      device != NULL ? cm_key_signatures_find (db, users, NULL, error) : NULL;
+      stored != NULL ? cm_key_signatures_find (db, users, NULL, error) : NULL;
 
   if (signatures == NULL)
     return FALSE;
-  if (cm_rows_count (device) == 0)
+  if (cm_rows_count (stored) == 0)
     return TRUE;
-  *display_name = g_strdup (cm_rows_text (device, 0, 1));
-  if (*keys == NULL) {
-    g_autoptr (GBytes) stored = cm_rows_bytes (device, 0, 0);
-    *keys = cm_signed_key_merge (stored, signatures, user_id, device_id);
+  if (device->display_name == NULL)
+    device->display_name = g_strdup (cm_rows_text (stored, 0, 1));
+  if (device->keys == NULL) {
+    g_autoptr (GBytes) keys = cm_rows_bytes (stored, 0, 0);
+    device->keys = cm_signed_key_merge (keys, signatures, user_id, device->device_id);
   }
   return TRUE;
 }
 
 /* server-server, "m.device_list_update". */
 static GBytes *
-device_list_update (const char *user_id, const char *device_id, gint64 stream_id, GBytes *keys,
-                    const char *display_name, gboolean deleted)
+device_list_update (const char *user_id, const Device *device, gint64 stream_id, gboolean named)
 {
   g_autoptr (CmJsonWriter) writer = open_edu ("m.device_list_update", user_id);
 
-  cm_json_put_text (writer, "device_id", device_id);
+  cm_json_put_text (writer, "device_id", device->device_id);
   cm_json_put_integer (writer, "stream_id", stream_id);
   cm_json_open_array (writer, "prev_id");
   if (stream_id > 1)
     cm_json_put_integer (writer, NULL, stream_id - 1);
   cm_json_close (writer);
-  if (deleted)
+  if (device->deleted)
     cm_json_put_boolean (writer, "deleted", TRUE);
-  if (keys != NULL)
-    cm_json_put_bytes (writer, "keys", keys);
-  cm_json_put_text (writer, "device_display_name", display_name);
+  if (device->keys != NULL)
+    cm_json_put_bytes (writer, "keys", device->keys);
+  if (named)
+    cm_json_put_text (writer, "device_display_name", device->display_name);
   return close_edu (writer);
 }
 
+/* The number counts on without an audience: whoever comes later starts from GET user/devices. */
 static gboolean
-tell_servers (CmNode *node, CmWrite *write, CmDb *db, const char *user_id, const char *device_id,
-              GBytes *new_keys, gboolean deleted, GError **error)
+tell_servers (CmNode *node, CmWrite *write, CmDb *db, const char *user_id, Device *device,
+              GError **error)
 {
   g_auto (GStrv) servers = cm_device_list_servers (db, user_id, node->server_name, error);
-  g_autoptr (GBytes) keys = new_keys != NULL ? g_bytes_ref (new_keys) : NULL;
-  g_autofree char *display_name = NULL;
+  gint64 stream_id = servers != NULL ? cm_device_list_take_stream_id (db, user_id, error) : 0;
 
-  if (servers == NULL)
-    return FALSE;
-  /* The number counts on without an audience: whoever comes later starts from GET user/devices. */
-  gint64 stream_id = cm_device_list_take_stream_id (db, user_id, error);
   if (stream_id == 0)
     return FALSE;
   cm_device_list_use_stream_id (write, user_id, stream_id);
   if (servers[0] == NULL)
     return TRUE;
-  if (!deleted && !read_device (db, user_id, device_id, &keys, &display_name, error))
+  if (!device->deleted && !read_device (db, user_id, device, error))
     return FALSE;
-  const char *shown = node->config->federation.device_names ? display_name : NULL;
-  g_autoptr (GBytes) edu = device_list_update (user_id, device_id, stream_id, keys, shown, deleted);
+  g_autoptr (GBytes) edu =
+      device_list_update (user_id, device, stream_id, node->config->federation.device_names);
   cm_destinations_queue (write, (const char *const *) servers, edu);
   return TRUE;
+}
+
+static gboolean
+change (CmNode *node, CmWrite *write, const char *user_id, Device *device, GError **error)
+{
+  g_autoptr (CmDb) db = cm_pool_get (node->pool, error);
+
+  return db != NULL && add_change (write, db, user_id, error) &&
+         tell_servers (node, write, db, user_id, device, error);
 }
 
 gboolean
 cm_device_lists_changed (CmNode *node, CmWrite *write, const char *user_id, const char *device_id,
                          GBytes *keys, GError **error)
 {
-  g_autoptr (CmDb) db = cm_pool_get (node->pool, error);
+  g_auto (Device) device = { .device_id = device_id };
 
-  return db != NULL && add_change (write, db, user_id, error) &&
-         tell_servers (node, write, db, user_id, device_id, keys, FALSE, error);
+  device.keys = keys != NULL ? g_bytes_ref (keys) : NULL;
+  return change (node, write, user_id, &device, error);
+}
+
+gboolean
+cm_device_lists_renamed (CmNode *node, CmWrite *write, const char *user_id, const char *device_id,
+                         const char *display_name, GError **error)
+{
+  g_auto (Device) device = { .device_id = device_id };
+
+  device.display_name = g_strdup (display_name);
+  return change (node, write, user_id, &device, error);
 }
 
 gboolean
 cm_device_lists_device_deleted (CmNode *node, CmWrite *write, const char *user_id,
                                 const char *device_id, GError **error)
 {
-  g_autoptr (CmDb) db = cm_pool_get (node->pool, error);
+  g_auto (Device) device = { .device_id = device_id, .deleted = TRUE };
 
   cm_device_keys_delete (write, user_id, device_id);
-  return db != NULL && add_change (write, db, user_id, error) &&
-         tell_servers (node, write, db, user_id, device_id, NULL, TRUE, error);
+  cm_key_signatures_forget (write, user_id, device_id);
+  return change (node, write, user_id, &device, error);
 }
 
 /* server-server, "m.signing_key_update". */
@@ -188,6 +219,19 @@ cm_device_lists_between (CmNode *node, const char *user_id, gint64 from, gint64 
 
 /* Clients take a missing count for "unknown" and upload nothing: the algorithm that all use is
  * always there. */
+void
+cm_device_key_counts_write (CmJsonWriter *writer, const CmRows *counts)
+{
+  gboolean usual = FALSE;
+
+  for (gsize i = 0; i < cm_rows_count (counts); i++) {
+    usual = usual || strcmp (cm_rows_text (counts, i, 0), "signed_curve25519") == 0;
+    cm_json_put_integer (writer, cm_rows_text (counts, i, 0), cm_rows_integer (counts, i, 1));
+  }
+  if (!usual)
+    cm_json_put_integer (writer, "signed_curve25519", 0);
+}
+
 gboolean
 cm_device_key_counts_put (CmNode *node, CmJsonWriter *writer, const char *user_id,
                           const char *device_id, GError **error)
@@ -197,17 +241,11 @@ cm_device_key_counts_put (CmNode *node, CmJsonWriter *writer, const char *user_i
       db != NULL ? cm_one_time_keys_count (db, user_id, device_id, error) : NULL;
   g_autoptr (CmRows) unused =
       counts != NULL ? cm_fallback_keys_unused (db, user_id, device_id, error) : NULL;
-  gboolean usual = FALSE;
 
   if (unused == NULL)
     return FALSE;
   cm_json_open_object (writer, "device_one_time_keys_count");
-  for (gsize i = 0; i < cm_rows_count (counts); i++) {
-    usual = usual || strcmp (cm_rows_text (counts, i, 0), "signed_curve25519") == 0;
-    cm_json_put_integer (writer, cm_rows_text (counts, i, 0), cm_rows_integer (counts, i, 1));
-  }
-  if (!usual)
-    cm_json_put_integer (writer, "signed_curve25519", 0);
+  cm_device_key_counts_write (writer, counts);
   cm_json_close (writer);
   cm_json_open_array (writer, "device_unused_fallback_key_types");
   for (gsize i = 0; i < cm_rows_count (unused); i++)

@@ -9,11 +9,14 @@
 
 G_BEGIN_DECLS
 
-/* Adds to @write that a device of a local user changed (its name, or its keys: @keys when the write
- * changes them, NULL for those that are stored): the position, the topics of all local users who
- * share a room, an EDU for the servers that do. */
+/* Adds to @write that a device of a local user changed (@keys: those that the write stores, NULL
+ * for those that are there): the position, the topics of all local users who share a room, an EDU
+ * for the servers that do. */
 gboolean cm_device_lists_changed (CmNode *node, CmWrite *write, const char *user_id,
                                   const char *device_id, GBytes *keys, GError **error);
+/* As that, for a device that the write gives another name. */
+gboolean cm_device_lists_renamed (CmNode *node, CmWrite *write, const char *user_id,
+                                  const char *device_id, const char *display_name, GError **error);
 /* Adds to @write everything that goes when a device is deleted: keys, one-time keys, mailbox, and
  * the change. */
 gboolean cm_device_lists_device_deleted (CmNode *node, CmWrite *write, const char *user_id,
@@ -37,5 +40,7 @@ gboolean cm_device_lists_between (CmNode *node, const char *user_id, gint64 from
  * device_unused_fallback_key_types as members of the open object. */
 gboolean cm_device_key_counts_put (CmNode *node, CmJsonWriter *writer, const char *user_id,
                                    const char *device_id, GError **error);
+/* The counts alone (rows of cm_one_time_keys_count), as members of the open object. */
+void cm_device_key_counts_write (CmJsonWriter *writer, const CmRows *counts);
 
 G_END_DECLS

@@ -1,14 +1,18 @@
 #include "server/e2ee/key-upload.h"
 
+#include "crypto/base64.h"
 #include "crypto/ed25519.h"
 #include "crypto/id.h"
 #include "crypto/json-writer.h"
+#include "schema/cross-signing.h"
 #include "schema/device-key.h"
 #include "server/e2ee/device-lists.h"
+#include "server/e2ee/signed-key.h"
 
 #include <string.h>
 
 #define MAX_KEYS_PER_UPLOAD 1000
+#define MAX_ONE_TIME_KEYS   5000
 #define MAX_KEY_BYTES       4096
 #define MAX_IDENTITY_BYTES  16384
 
@@ -35,8 +39,17 @@ signing_key (const CmJson *device_keys, const char *device_id)
   return cm_json_get_text (cm_json_get (device_keys, "keys"), key_id);
 }
 
-/* A signature of the device's that is there must be right; one that is missing is for other clients
- * to judge. */
+/* Without such a key there is nothing that a signature could be checked with. */
+static gboolean
+is_ed25519 (const char *public_key)
+{
+  guint8 bytes[CM_ED25519_PUBLIC_SIZE];
+
+  return cm_base64_decode_exact (public_key, bytes, sizeof bytes);
+}
+
+/* A signature of the device's that is there must be right; one that is missing, or by a key that is
+ * none, is for other clients to judge: it lets nobody be impersonated. */
 static gboolean
 check_signature (const CmKeyUpload *upload, const CmJson *object, const char *public_key,
                  GError **error)
@@ -46,51 +59,11 @@ check_signature (const CmKeyUpload *upload, const CmJson *object, const char *pu
 
   if (cm_json_get (cm_json_get (signatures, upload->user_id), key_id) == NULL)
     return TRUE;
-  if (public_key != NULL && cm_verify_json (object, upload->user_id, key_id, public_key, NULL))
+  if (public_key != NULL && (!is_ed25519 (public_key) ||
+                             cm_verify_json (object, upload->user_id, key_id, public_key, NULL)))
     return TRUE;
-  return invalid (error, "A key's signature is wrong");
-}
-
-static gboolean
-check_size (const CmJson *node, gsize limit, GError **error)
-{
-  g_autoptr (GBytes) bytes = cm_json_canonical (node, NULL, error);
-
-  if (bytes == NULL)
-    return FALSE;
-  return g_bytes_get_size (bytes) <= limit || invalid (error, "A key is too large");
-}
-
-static gboolean
-check_texts (const CmJson *container, GError **error)
-{
-  const CmJson *item;
-  CmJsonIter iter;
-
-  cm_json_iter_init (&iter, container);
-  while (cm_json_iter_next (&iter, NULL, &item))
-    if (cm_json_text (item) == NULL)
-      return bad (error, "Keys and algorithms must be strings");
-  return TRUE;
-}
-
-/* "signatures": user -> key id -> text. */
-static gboolean
-check_signatures_shape (const CmJson *object, GError **error)
-{
-  const CmJson *signatures = cm_json_get (object, "signatures");
-  const CmJson *by_key;
-  CmJsonIter iter;
-
-  if (signatures != NULL && cm_json_type (signatures) != CM_JSON_OBJECT)
-    return bad (error, "signatures must be an object");
-  cm_json_iter_init (&iter, signatures);
-  while (cm_json_iter_next (&iter, NULL, &by_key))
-    if (cm_json_type (by_key) != CM_JSON_OBJECT || !check_texts (by_key, error))
-      return error != NULL && *error != NULL
-                 ? FALSE
-                 : bad (error, "signatures must be an object of objects");
-  return TRUE;
+  g_set_error_literal (error, CM_ERROR, CM_ERROR_INVALID_SIGNATURE, "A key's signature is wrong");
+  return FALSE;
 }
 
 static gboolean
@@ -102,11 +75,12 @@ check_device_keys (const CmKeyUpload *upload, GError **error)
   if (g_strcmp0 (cm_json_get_text (keys, "user_id"), upload->user_id) != 0 ||
       g_strcmp0 (cm_json_get_text (keys, "device_id"), upload->device_id) != 0)
     return invalid (error, "device_keys must be of the device that uploads them");
-  if (cm_json_get_object (keys, "keys") == NULL ||
-      (algorithms != NULL && cm_json_type (algorithms) != CM_JSON_ARRAY))
-    return bad (error, "device_keys must hold keys, an object, and algorithms, an array");
-  if (!check_texts (cm_json_get (keys, "keys"), error) || !check_texts (algorithms, error) ||
-      !check_signatures_shape (keys, error) || !check_size (keys, MAX_IDENTITY_BYTES, error))
+  if (cm_json_get_object (keys, "keys") == NULL || cm_json_type (algorithms) != CM_JSON_ARRAY ||
+      cm_json_get_object (keys, "signatures") == NULL)
+    return bad (error, "device_keys must hold algorithms (an array), keys and signatures");
+  if (!cm_signed_key_check_texts (cm_json_get (keys, "keys"), error) ||
+      !cm_signed_key_check_texts (algorithms, error) ||
+      !cm_signed_key_check (keys, MAX_IDENTITY_BYTES, error))
     return FALSE;
   return check_signature (upload, keys, signing_key (keys, upload->device_id), error);
 }
@@ -121,7 +95,7 @@ check_key_shape (const char *name, const CmJson *key, GError **error)
     return bad (error, "Keys must be named algorithm:id");
   if (cm_json_text (key) == NULL && cm_json_get_text (key, "key") == NULL)
     return bad (error, "A key must be a string, or an object that holds one");
-  return check_signatures_shape (key, error) && check_size (key, MAX_KEY_BYTES, error);
+  return cm_signed_key_check (key, MAX_KEY_BYTES, error);
 }
 
 static gboolean
@@ -161,6 +135,13 @@ cm_key_upload_read (CmKeyUpload *upload, const char *user_id, const char *device
     return FALSE;
   return (upload->device_keys == NULL || check_device_keys (upload, error)) &&
          check_keys (upload->one_time_keys, error) && check_keys (upload->fallback_keys, error);
+}
+
+gboolean
+cm_key_upload_is_empty (const CmKeyUpload *upload)
+{
+  return upload->device_keys == NULL && cm_json_length (upload->one_time_keys) == 0 &&
+         cm_json_length (upload->fallback_keys) == 0;
 }
 
 /* The identity keys that are stored: NULL without @error when there are none. */
@@ -221,6 +202,21 @@ stored_one_time_keys (const CmKeyUpload *upload, CmDb *db, GError **error)
   return stored;
 }
 
+/* A device that hoards keys would fill the database. */
+static gboolean
+check_room_for_more (const CmKeyUpload *upload, CmDb *db, GError **error)
+{
+  g_autoptr (CmRows) counts =
+      cm_one_time_keys_count (db, upload->user_id, upload->device_id, error);
+  gint64 total = (gint64) cm_json_length (upload->one_time_keys);
+
+  if (counts == NULL)
+    return FALSE;
+  for (gsize i = 0; i < cm_rows_count (counts); i++)
+    total += cm_rows_integer (counts, i, 1);
+  return total <= MAX_ONE_TIME_KEYS || invalid (error, "The device has too many one-time keys");
+}
+
 typedef void (*PutKey) (CmWrite *write, const char *user_id, const char *device_id,
                         const char *algorithm, const char *key_id, GBytes *key);
 
@@ -264,6 +260,9 @@ put_device_keys (const CmKeyUpload *upload, CmNode *node, CmWrite *write, const 
   g_autoptr (GBytes) bytes = cm_json_canonical (upload->device_keys, NULL, error);
   if (bytes == NULL)
     return FALSE;
+  if (present != NULL &&
+      !cm_json_equal (cm_json_get (present, "keys"), cm_json_get (upload->device_keys, "keys")))
+    cm_key_signatures_forget (write, upload->user_id, upload->device_id);
   cm_device_keys_put (write, upload->user_id, upload->device_id, bytes,
                       cm_write_take_positions (write, 1));
   return cm_device_lists_changed (node, write, upload->user_id, upload->device_id, bytes, error);
@@ -286,7 +285,7 @@ cm_key_upload_store (const CmKeyUpload *upload, CmNode *node, CmWrite *write, GE
       return FALSE;
     }
     stored = stored_one_time_keys (upload, db, error);
-    if (stored == NULL)
+    if (stored == NULL || !check_room_for_more (upload, db, error))
       return FALSE;
   }
   const CmJson *known = cm_json_doc_root (present);

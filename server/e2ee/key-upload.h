@@ -22,6 +22,8 @@ typedef struct {
 gboolean cm_key_upload_read (CmKeyUpload *upload, const char *user_id, const char *device_id,
                              const CmJson *body, GError **error);
 
+/* An upload of nothing only asks how many one-time keys are left. */
+gboolean cm_key_upload_is_empty (const CmKeyUpload *upload);
 /* Adds what is new in @upload to @write. A one-time key whose id is taken by another key is
  * CM_ERROR_INVALID_PARAM. Reads the database. */
 gboolean

@@ -152,3 +152,76 @@ cm_device_keys_are_of (const CmJson *keys, const char *user_id, const char *devi
          (user == NULL || g_strcmp0 (cm_json_text (user), user_id) == 0) &&
          (device == NULL || g_strcmp0 (cm_json_text (device), device_id) == 0);
 }
+
+gboolean
+cm_signed_key_check_texts (const CmJson *container, GError **error)
+{
+  const CmJson *item;
+  CmJsonIter iter;
+
+  cm_json_iter_init (&iter, container);
+  while (cm_json_iter_next (&iter, NULL, &item)) {
+    if (cm_json_text (item) == NULL) {
+      g_set_error_literal (error, CM_ERROR, CM_ERROR_BAD_JSON,
+                           "Keys, signatures and algorithms must be strings");
+      return FALSE;
+    }
+  }
+  return TRUE;
+}
+
+static gboolean
+check_signatures (const CmJson *signatures, GError **error)
+{
+  gboolean good = signatures == NULL || cm_json_type (signatures) == CM_JSON_OBJECT;
+  const CmJson *by_key;
+  CmJsonIter iter;
+
+  cm_json_iter_init (&iter, signatures);
+  while (good && cm_json_iter_next (&iter, NULL, &by_key)) {
+    good = cm_json_text (iter.key) != NULL && cm_json_type (by_key) == CM_JSON_OBJECT;
+    if (good && !cm_signed_key_check_texts (by_key, error))
+      return FALSE;
+  }
+  if (!good)
+    g_set_error_literal (error, CM_ERROR, CM_ERROR_BAD_JSON,
+                         "signatures must be an object of objects");
+  return good;
+}
+
+gboolean
+cm_signed_key_check (const CmJson *key, gsize max_bytes, GError **error)
+{
+  if (!check_signatures (cm_json_get (key, "signatures"), error))
+    return FALSE;
+  g_autoptr (GBytes) bytes = cm_json_canonical (key, NULL, error);
+  if (bytes == NULL)
+    return FALSE;
+  if (g_bytes_get_size (bytes) > max_bytes) {
+    g_set_error_literal (error, CM_ERROR, CM_ERROR_INVALID_PARAM, "A key is too large");
+    return FALSE;
+  }
+  return TRUE;
+}
+
+/* Whether @a has all that is signed in @b. */
+static gboolean
+covers (const CmJson *a, const CmJson *b)
+{
+  const CmJson *value;
+  const char *name;
+  CmJsonIter iter;
+
+  cm_json_iter_init (&iter, b);
+  while (cm_json_iter_next (&iter, &name, &value))
+    if (strcmp (name, "signatures") != 0 && strcmp (name, "unsigned") != 0 &&
+        !cm_json_equal (cm_json_get (a, name), value))
+      return FALSE;
+  return TRUE;
+}
+
+gboolean
+cm_signed_key_same (const CmJson *a, const CmJson *b)
+{
+  return a != NULL && b != NULL && covers (a, b) && covers (b, a);
+}

@@ -28,4 +28,11 @@ const char *cm_signed_key_public (const CmJson *key);
 /* Whether @keys, as another server told them, may be those of the device. */
 gboolean cm_device_keys_are_of (const CmJson *keys, const char *user_id, const char *device_id);
 
+/* Shapes that clients upload: every item is a text; "signatures" are user -> key id -> text, and
+ * all is canonical JSON of at most @max_bytes. CM_ERROR_BAD_JSON, CM_ERROR_INVALID_PARAM. */
+gboolean cm_signed_key_check_texts (const CmJson *container, GError **error);
+gboolean cm_signed_key_check (const CmJson *key, gsize max_bytes, GError **error);
+/* Whether two objects are the same key, whoever signed it. */
+gboolean cm_signed_key_same (const CmJson *a, const CmJson *b);
+
 G_END_DECLS

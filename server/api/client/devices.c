@@ -4,6 +4,7 @@
 #include "server/accounts/tokens.h"
 #include "server/accounts/uia.h"
 #include "server/api/body.h"
+#include "server/e2ee/device-lists.h"
 #include "server/node.h"
 #include "server/routes.h"
 
@@ -90,9 +91,10 @@ rename_device (CmCall *call, GError **error)
     return NULL;
   if (!name)
     return cm_reply_empty ();
-  CmWrite *write = cm_write_new ();
+  g_autoptr (CmWrite) write = cm_write_new ();
   cm_device_write_name (write, cm_call_user (call), device->device_id, name);
-  if (cm_committer_commit (node->committer, write, error) < 0)
+  if (!cm_device_lists_renamed (node, write, cm_call_user (call), device->device_id, name, error) ||
+      cm_committer_commit (node->committer, g_steal_pointer (&write), error) < 0)
     return NULL;
   return cm_reply_empty ();
 }
