@@ -5,7 +5,6 @@
 
 #include "crypto/ed25519.h"
 #include "crypto/vault.h"
-#include "federation/outbound.h"
 #include "schema/cluster.h"
 #include "schema/committer.h"
 #include "schema/ids.h"
@@ -164,7 +163,6 @@ stop_accounts (CmNode *node)
   g_clear_pointer (&node->accounts, cm_accounts_free);
 }
 
-/* Its threads wait for other servers: what they ask ends first. */
 static gboolean
 start_remote_keys (CmNode *node, GError **error)
 {
@@ -175,8 +173,6 @@ start_remote_keys (CmNode *node, GError **error)
 static void
 stop_remote_keys (CmNode *node)
 {
-  if (node->fed_outbound)
-    cm_outbound_stop (node->fed_outbound);
   g_clear_pointer (&node->remote_keys, cm_remote_keys_free);
 }
 

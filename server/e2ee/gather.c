@@ -1,5 +1,6 @@
 #include "server/e2ee/gather.h"
 
+#include "server/config/config.h"
 #include "server/e2ee/remote-keys.h"
 #include "server/node.h"
 
@@ -105,7 +106,7 @@ cm_gather_left (CmGather *gather)
   const CmNode *node = cm_gather_node (gather);
 
   /* Without federation nobody can be asked. */
-  if (left <= 0 || node->fed_client == NULL || cm_remote_keys_ending (node->remote_keys))
+  if (left <= 0 || !node->config->federation.enabled || cm_remote_keys_ending (node->remote_keys))
     return 0;
   return (guint) left;
 }

@@ -6,6 +6,7 @@
 #include "schema/cross-signing.h"
 #include "schema/device-key.h"
 #include "schema/remote-device.h"
+#include "server/config/config.h"
 #include "server/e2ee/cross-signing.h"
 #include "server/e2ee/device-lists.h"
 #include "server/e2ee/remote-keys.h"
@@ -21,8 +22,7 @@ typedef struct {
   const char *user_id;
   CmWrite *write;
   gint64 offset;
-  GHashTable
-      *keys; /* "usage user" -> CmJsonDoc of a cross-signing key, "device <id>" of own devices */
+  GHashTable *keys;       /* "usage user" or "device <id>" (of the user's own) -> CmJsonDoc */
   CmRows *signatures;     /* what is on the user's own keys */
   CmJsonWriter *failures; /* in the object of the user whose keys are looked at */
 } Upload;
@@ -233,7 +233,7 @@ fetch_missing (CmNode *node, char **user_ids, GError **error)
         return FALSE;
     }
     /* Without it the signatures on that user's key fail, which is told. */
-    if (!fresh && node->fed_client != NULL)
+    if (!fresh && node->config->federation.enabled)
       cm_remote_keys_fetch (node->remote_keys, user_ids[i], FETCH_TIMEOUT_MS, NULL);
   }
   return TRUE;

@@ -224,6 +224,6 @@ is_due (CmRemoteKeys *keys, const char *user_id)
 void
 cm_remote_keys_resync (CmRemoteKeys *keys, const char *user_id)
 {
-  if (keys->node->fed_client != NULL && is_due (keys, user_id))
+  if (is_due (keys, user_id))
     cm_remote_keys_run (keys, resync, g_strdup (user_id));
 }
