@@ -38,8 +38,8 @@ const CmRoute *const cm_route_tables[] = {
   cm_routes_send,
   cm_routes_to_device,
   cm_routes_upgrade,
-  /* clang-format on */
   cm_routes_user_keys,
+  /* clang-format on */
 };
 /* clang-format on */
 
