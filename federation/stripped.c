@@ -78,8 +78,9 @@ cm_stripped_write (CmJsonWriter *writer, const char *key, const CmRoomView *view
                    const char *user_id, GError **error)
 {
   cm_json_open_array (writer, key);
-  gboolean ok = put_state (writer, view, "m.room.create", "", CM_EVENT_MAX_BYTES, error) &&
-                put_state (writer, view, "m.room.member", user_id, MAX_EVENT, error);
+  gboolean ok =
+      put_state (writer, view, "m.room.create", "", CM_EVENT_MAX_BYTES, error) &&
+      (user_id == NULL || put_state (writer, view, "m.room.member", user_id, MAX_EVENT, error));
   for (gsize i = 0; ok && i < G_N_ELEMENTS (shown_types); i++)
     ok = put_state (writer, view, shown_types[i], "", MAX_EVENT, error);
   cm_json_close (writer);
