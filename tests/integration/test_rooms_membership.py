@@ -51,7 +51,7 @@ def test_invite_only(user, other):
 
 
 @pytest.mark.parametrize("target, status, errcode", [
-    ("!no:such.room", 404, "M_NOT_FOUND"), ("#none:localhost", 404, "M_NOT_FOUND"), ("nonsense", 400, "M_INVALID_PARAM"),
+    ("!no:such.room", 502, "M_UNKNOWN"), ("#none:localhost", 404, "M_NOT_FOUND"), ("nonsense", 400, "M_INVALID_PARAM"),
     ("#bad", 400, "M_INVALID_PARAM"),
 ])
 def test_join_what_is_not_there(user, target, status, errcode):

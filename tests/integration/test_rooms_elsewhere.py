@@ -1,0 +1,113 @@
+"""Memberships, aliases, directories and spaces across two servers, as clients see them."""
+
+import time
+
+from client import quote
+import pytest
+
+pytestmark = pytest.mark.peers
+
+V1 = "/_matrix/client/v1"
+VERSIONS = ["10", "11", "12"]
+
+
+@pytest.fixture
+def pair(two_nodes):
+    acme, globex = two_nodes
+    return acme.new_user(), globex.new_user()
+
+
+def until(check, seconds=15):
+    end = time.monotonic() + seconds
+    while True:
+        result = check()
+        if result or time.monotonic() > end:
+            return result
+        time.sleep(0.05)
+
+
+def membership(client, room, user):
+    answer = client.request("GET", f"/rooms/{quote(room)}/state/m.room.member/{quote(user.user_id)}")
+    return answer.json().get("membership")
+
+
+def becomes(client, room, user, wanted):
+    assert until(lambda: membership(client, room, user) == wanted), membership(client, room, user)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_invite_and_reject(pair, version):
+    alice, bob = pair
+    room = alice.create_room(room_version=version)
+    alice.invite(room, bob)
+    assert membership(alice, room, bob) == "invite"
+    bob.get(f"/rooms/{quote(room)}/state", expect=(403, "M_FORBIDDEN"))
+    bob.leave(room)
+    becomes(alice, room, bob, "leave")
+    bob.post(f"/rooms/{quote(room)}/leave", expect=(403, "M_FORBIDDEN"))
+    bob.post(f"/rooms/{quote(room)}/forget")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_invite_accept_leave_and_return(pair, version):
+    alice, bob = pair
+    room = alice.create_room(room_version=version, invite=[bob.user_id])
+    bob.join(room)
+    becomes(alice, room, bob, "join")
+    bob.leave(room)
+    becomes(alice, room, bob, "leave")
+    bob.post(f"/join/{quote(room)}?server_name=acme.localhost", expect=(403, "M_FORBIDDEN"))
+    alice.invite(room, bob)
+    bob.join(room)
+    becomes(alice, room, bob, "join")
+    event = alice.send(room, "welcome back")
+    assert until(lambda: bob.request("GET", f"/rooms/{quote(room)}/event/{quote(event)}").status_code == 200)
+
+
+def test_second_user_joins_locally(pair, two_nodes):
+    alice, bob = pair
+    room = alice.create_room(preset="public_chat")
+    bob.join(room, via=["acme.localhost"])
+    carol = two_nodes[1].new_user()
+    carol.join(room)
+    becomes(alice, room, carol, "join")
+
+
+def test_kick_and_ban_from_afar(pair):
+    alice, bob = pair
+    room = alice.create_room(preset="public_chat")
+    bob.join(room, via=["acme.localhost"])
+    becomes(alice, room, bob, "join")
+    alice.post(f"/rooms/{quote(room)}/kick", {"user_id": bob.user_id})
+    becomes(bob, room, bob, "leave")
+    bob.join(room, via=["acme.localhost"])
+    becomes(alice, room, bob, "join")
+    alice.post(f"/rooms/{quote(room)}/ban", {"user_id": bob.user_id})
+    becomes(bob, room, bob, "ban")
+    bob.post(f"/join/{quote(room)}?server_name=acme.localhost", expect=(403, "M_FORBIDDEN"))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_knock(pair, version):
+    alice, bob = pair
+    rules = {"type": "m.room.join_rules", "state_key": "", "content": {"join_rule": "knock"}}
+    room = alice.create_room(room_version=version, initial_state=[rules])
+    bob.post(f"/knock/{quote(room)}?via=acme.localhost", {"reason": "please"})
+    becomes(alice, room, bob, "knock")
+    alice.invite(room, bob)
+    bob.join(room)
+    becomes(alice, room, bob, "join")
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_restricted_join(pair, version):
+    alice, bob = pair
+    club = alice.create_room(preset="public_chat", room_version=version)
+    room = alice.create_room(room_version=version, initial_state=[{"type": "m.room.join_rules", "state_key": "", "content": {
+        "join_rule": "restricted", "allow": [{"type": "m.room_membership", "room_id": club}]}}])
+    bob.post(f"/join/{quote(room)}?via=acme.localhost", expect=403)
+    bob.join(club, via=["acme.localhost"])
+    becomes(alice, club, bob, "join")
+    bob.join(room, via=["acme.localhost"])
+    becomes(alice, room, bob, "join")
+    assert alice.state(room, "m.room.member", bob.user_id)["join_authorised_via_users_server"] == alice.user_id
