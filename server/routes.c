@@ -3,6 +3,8 @@
 /* One a line, so that branches merge. */
 /* clang-format off */
 const CmRoute *const cm_route_tables[] = {
+  /* A line each, so that additions do not collide. */
+  /* clang-format off */
   cm_routes_account,
   cm_routes_admin_register,
   cm_routes_context,
@@ -37,6 +39,7 @@ const CmRoute *const cm_route_tables[] = {
   cm_routes_to_device,
   cm_routes_upgrade,
   cm_routes_user_keys,
+  /* clang-format on */
 };
 /* clang-format on */
 
