@@ -13,21 +13,23 @@ typedef struct {
   const CmJson *content;
   const char *redacts;     /* m.room.redaction only; goes where the room version wants it */
   gint64 origin_server_ts; /* 0: now */
-  /* Idempotence (client-server, "Transaction identifiers"); all NULL or all set. */
+  /* Idempotence (client-server, "Transaction identifiers"); all NULL or all set. For single events
+   * only: cm_room_append looks past them. */
   const char *txn_device;
   const char *txn_scope;
   const char *txn_id;
 } CmDraft;
 
-/* @event is NULL when @error is set (both borrowed). Runs on the committer's thread, or on the
- * caller's when nothing could be queued. */
+/* @event is NULL when @error is set (both borrowed). Runs on the committer's thread, on the
+ * caller's when there was nothing to wait for, or on that of retries: be short. */
 typedef void (*CmAppended) (CmEvent *event, const GError *error, gpointer data);
 
 /* Queues one event; the callback comes when it is committed. A state event that changes nothing
  * (same content by the same sender) gives the present one. */
 void cm_room_append_async (CmRoom *room, const CmDraft *draft, CmAppended callback, gpointer data);
 /* Appends @count events as one write, each on top of the one before; all or none. (transfer full)
- * the events. @extra: (nullable, transfer full) statements to commit with them. Blocking. */
+ * the events. @extra: (nullable, transfer full) statements to commit with them; with such, a write
+ * that failed because an earlier one did is not tried again (CM_ERROR_UNAVAILABLE). Blocking. */
 GPtrArray *
 cm_room_append (CmRoom *room, const CmDraft *drafts, gsize count, CmWrite *extra, GError **error);
 /* One event, blocking. */

@@ -1,5 +1,8 @@
 #include "federation/event-store.h"
 
+/* How many entries an insertion looks at to find one that may go. */
+#define MAX_TURNS 8
+
 typedef struct {
   GList link; /* in lru; data points back here */
   CmEvent *event;
@@ -41,6 +44,22 @@ drop (CmEventStore *store, Slot *slot)
   g_free (slot);
 }
 
+/* The oldest go; but one that somebody else holds, above all one that is not committed yet and
+ * could not be read again, costs nothing to keep and gets another turn. */
+static void
+make_room (CmEventStore *store)
+{
+  for (guint turns = 0; turns < MAX_TURNS && store->lru.length > store->capacity; turns++) {
+    Slot *oldest = store->lru.tail->data;
+    if (g_atomic_ref_count_compare (&oldest->event->refs, 1)) {
+      drop (store, oldest);
+      continue;
+    }
+    g_queue_unlink (&store->lru, &oldest->link);
+    g_queue_push_head_link (&store->lru, &oldest->link);
+  }
+}
+
 static void
 insert (CmEventStore *store, CmEvent *event)
 {
@@ -50,8 +69,7 @@ insert (CmEventStore *store, CmEvent *event)
   g_hash_table_insert (store->by_number, &slot->event->number, slot);
   g_hash_table_insert (store->by_id, slot->event->event_id, slot);
   g_queue_push_head_link (&store->lru, &slot->link);
-  while (store->lru.length > store->capacity)
-    drop (store, store->lru.tail->data);
+  make_room (store);
 }
 
 /* Caller holds the mutex. (transfer full) */

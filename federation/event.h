@@ -41,9 +41,8 @@ struct _CmEvent {
 
   /* The place in this node's store; 0 for an event that was never stored. */
   gint64 number;   /* greater than those of its auth events: state resolution relies on it */
-  gint64 position; /* 0 while it is not committed, or none (outlier, rejected). The one member that
-                      is set after sharing: once, by the committer's first listener, before anybody
-                      is told of the event */
+  gint64 position; /* 0 while it is not committed, or none (outlier, rejected): the one member that
+                      is set after sharing, see cm_event_set_position */
   gint64 state_before;
   gint64 state_after;
   guint32 type_sym;
@@ -75,6 +74,14 @@ cm_event_load (const CmRoomVersion *version, GBytes *bytes, const char *event_id
 CmEvent *cm_event_ref (CmEvent *event);
 void cm_event_unref (CmEvent *event);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CmEvent, cm_event_unref)
+
+/* Once an event is committed: before anybody is told of it, and by whoever reads its row before
+ * that was done. Any thread; it is always the same. */
+static inline void
+cm_event_set_position (CmEvent *event, gint64 position)
+{
+  __atomic_store_n (&event->position, position, __ATOMIC_RELEASE);
+}
 
 gboolean cm_event_is (const CmEvent *event, const char *type, const char *state_key);
 /* content.membership of an m.room.member event, else NULL. */

@@ -212,24 +212,30 @@ conclude (CmRoomWrite *write)
   }
 }
 
+static void
+prune_targets (const CmRoomWrite *write)
+{
+  CmEventStore *events = write->room->rooms->events;
+  for (guint i = 0; i < write->targets->len; i++) {
+    CmEvent *target = write->targets->pdata[i];
+    g_autoptr (GError) error = NULL;
+    g_autoptr (CmEvent) pruned = cm_event_redact (target, write->reasons->pdata[i], &error);
+    if (pruned != NULL)
+      cm_event_store_put (events, pruned);
+    else
+      cm_event_store_forget (events, target->number);
+  }
+}
+
 void
 cm_room_write_committed (CmRoomWrite *write, gint64 position)
 {
-  for (guint i = 0; i < write->events->len; i++) {
-    CmEvent *event = write->events->pdata[i];
-    __atomic_store_n (&event->position, position + g_array_index (write->offsets, gint64, i),
-                      __ATOMIC_RELEASE);
-  }
-  for (guint i = 0; i < write->targets->len; i++) {
-    g_autoptr (GError) error = NULL;
-    g_autoptr (CmEvent) pruned =
-        cm_event_redact (write->targets->pdata[i], write->reasons->pdata[i], &error);
-    if (pruned != NULL)
-      cm_event_store_put (write->room->rooms->events, pruned);
-    else
-      cm_event_store_forget (write->room->rooms->events,
-                             ((CmEvent *) write->targets->pdata[i])->number);
-  }
+  for (guint i = 0; i < write->events->len; i++)
+    cm_event_set_position (write->events->pdata[i],
+                           position + g_array_index (write->offsets, gint64, i));
+  for (guint i = 0; i < write->states->len; i++)
+    cm_state_store_settle (write->room->rooms->states, g_array_index (write->states, gint64, i));
+  prune_targets (write);
   if (write->view != NULL)
     cm_room_publish (write->room, write->view);
 }

@@ -7,6 +7,7 @@ typedef struct {
   gint64 id;
   CmStateMap *map;
   gint hops;
+  gboolean pending; /* not committed, so that it could not be read again */
 } Cached;
 
 struct _CmStateStore {
@@ -57,20 +58,32 @@ drop (CmStateStore *store, Cached *cached)
   g_free (cached);
 }
 
+/* The oldest go; those that are pending stay, and there are few of them. */
 static void
-remember (CmStateStore *store, gint64 id, CmStateMap *map, gint hops)
+make_room (CmStateStore *store)
+{
+  GList *link = store->lru.tail;
+  while (link != NULL && link != store->lru.head && store->size > store->capacity) {
+    Cached *oldest = link->data;
+    link = link->prev;
+    if (!oldest->pending)
+      drop (store, oldest);
+  }
+}
+
+static void
+remember (CmStateStore *store, gint64 id, CmStateMap *map, gint hops, gboolean pending)
 {
   g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&store->mutex);
   if (g_hash_table_contains (store->cached, &id))
     return;
   Cached *cached = g_new0 (Cached, 1);
-  *cached = (Cached){ .id = id, .map = cm_state_map_ref (map), .hops = hops };
+  *cached = (Cached){ .id = id, .map = cm_state_map_ref (map), .hops = hops, .pending = pending };
   cached->link.data = cached;
   g_hash_table_insert (store->cached, &cached->id, cached);
   g_queue_push_head_link (&store->lru, &cached->link);
   store->size += cost (map);
-  while (store->size > store->capacity && store->lru.length > 1)
-    drop (store, store->lru.tail->data);
+  make_room (store);
 }
 
 /* (transfer full) NULL when it is not in memory. @hops nullable. */
@@ -150,7 +163,7 @@ assemble (CmStateStore *store, GHashTable *rows, gint64 id, GError **error)
     CmStateMap *above = cm_state_map_update (map, g_array_ref (row->delta));
     cm_state_map_unref (map);
     map = above;
-    remember (store, row->id, map, row->hops);
+    remember (store, row->id, map, row->hops, FALSE);
   }
   return g_steal_pointer (&map);
 }
@@ -247,8 +260,18 @@ cm_state_store_add (CmStateStore *store, CmWrite *write, gint64 parent,
   cm_write_add (write, &sql_add,
                 CM_ARGS (CM_INT (id), full ? CM_SQL_NULL : CM_INT (parent), CM_INT (hops),
                          CM_BYTES (packed)));
-  remember (store, id, map, hops);
+  remember (store, id, map, hops, TRUE);
   return id;
+}
+
+void
+cm_state_store_settle (CmStateStore *store, gint64 id)
+{
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&store->mutex);
+  Cached *cached = g_hash_table_lookup (store->cached, &id);
+  if (cached != NULL)
+    cached->pending = FALSE;
+  make_room (store);
 }
 
 void

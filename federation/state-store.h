@@ -27,11 +27,13 @@ cm_state_store_get_many (CmStateStore *store, const gint64 *ids, gsize count, GE
 /**
  * cm_state_store_add: gives @map a number and adds its row to @write.
  * @parent: a state that @map differs little from (0: none); @parent_map its map. Gives @parent
- * itself when they are equal. The number is good for others only once @write is committed:
- * cm_state_store_forget when it fails. Returns: the number, -1 with @error.
+ * itself when they are equal. The number is good for others only once @write is committed: until
+ * then it is held in memory, and cm_state_store_settle or, when the write failed,
+ * cm_state_store_forget must follow. Returns: the number, -1 with @error.
  */
 gint64 cm_state_store_add (CmStateStore *store, CmWrite *write, gint64 parent,
                            const CmStateMap *parent_map, CmStateMap *map, GError **error);
+void cm_state_store_settle (CmStateStore *store, gint64 id);
 void cm_state_store_forget (CmStateStore *store, gint64 id);
 
 G_END_DECLS

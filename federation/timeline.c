@@ -60,6 +60,10 @@ cm_timeline_read (CmRooms *rooms, const CmTimelineQuery *query, GError **error)
   page->events = cm_event_store_get_many (cm_rooms_events (rooms), numbers, count, error);
   if (page->events == NULL)
     return NULL;
+  for (gsize i = 0; i < count; i++) {
+    if (page->events->pdata[i] != NULL)
+      cm_event_set_position (page->events->pdata[i], cm_rows_integer (rows, i, 1));
+  }
   while (g_ptr_array_remove (page->events, NULL))
     continue;
   return g_steal_pointer (&page);

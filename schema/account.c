@@ -45,10 +45,12 @@ static const CmSql sql_erase_parts[] = {
   { "account_erase_data", "DELETE FROM account_data WHERE user_id = $1" },
 };
 static const CmSql sql_unfinished = {
-  "account_unfinished", "SELECT user_id FROM account a WHERE state = 'deactivated'"
-                        " AND (EXISTS (SELECT 1 FROM device d WHERE d.user_id = a.user_id)"
-                        " OR EXISTS (SELECT 1 FROM member m WHERE m.user_id = a.sym AND "
-                        "m.membership IN ('join', 'invite', 'knock')))"
+  "account_unfinished", "SELECT user_id FROM account a WHERE state = 'deactivated' AND ("
+                        "EXISTS (SELECT 1 FROM device d WHERE d.user_id = a.user_id)"
+                        " OR EXISTS (SELECT 1 FROM member m"
+                        "  WHERE m.user_id = a.sym AND m.membership IN ('join', 'invite', 'knock'))"
+                        " OR EXISTS (SELECT 1 FROM outside_membership o"
+                        "  WHERE o.user_id = a.sym AND o.membership <> 'leave'))"
 };
 static const CmSql sql_threepid_add = {
   "threepid_add", "INSERT INTO threepid (medium, address, user_id, validated_ts, added_ts)"

@@ -6,6 +6,12 @@ static const CmSql rooms_of_user = {
   " WHERE m.user_id = $1 AND m.membership = $2 ORDER BY s.text",
 };
 
+static const CmSql outside_rooms_of_user = {
+  "membership_outside_rooms",
+  "SELECT s.text FROM outside_membership o JOIN sym s ON s.id = o.room"
+  " WHERE o.user_id = $1 AND o.membership <> 'leave' ORDER BY s.text",
+};
+
 static const CmSql departure_of_user = {
   "membership_departure",
   "SELECT m.forgotten, h.event, h.position FROM member m LEFT JOIN LATERAL ("
@@ -56,6 +62,15 @@ cm_membership_rooms (CmDb *db, gint64 user, const char *membership, GError **err
 {
   g_autoptr (CmRows) rows =
       cm_db_query (db, &rooms_of_user, CM_ARGS (CM_INT (user), CM_TEXT (membership)), error);
+
+  return rows != NULL ? texts_of (rows) : NULL;
+}
+
+char **
+cm_membership_outside_rooms (CmDb *db, gint64 user, GError **error)
+{
+  g_autoptr (CmRows) rows =
+      cm_db_query (db, &outside_rooms_of_user, CM_ARGS (CM_INT (user)), error);
 
   return rows != NULL ? texts_of (rows) : NULL;
 }

@@ -8,6 +8,10 @@ G_BEGIN_DECLS
 /* (transfer full) ids of the rooms in which @user (sym) has this membership. */
 char **cm_membership_rooms (CmDb *db, gint64 user, const char *membership, GError **error);
 
+/* (transfer full) ids of the rooms that this node is not in and @user is invited to or knocks at.
+ */
+char **cm_membership_outside_rooms (CmDb *db, gint64 user, GError **error);
+
 /* How a user of this server went out of a room. */
 typedef struct {
   gint64 event; /* number of the event that ended his last time inside; 0: never was, or is there */

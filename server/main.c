@@ -23,6 +23,10 @@ const CmCommand cm_commands[] = {
   { "generate-config", "", "Prints a commented configuration that runs as it is",
     cm_cli_generate_config },
   { "migrate", "", "Brings the database up to date, as serve does at its start", cm_cli_migrate },
+#ifdef CM_WITH_OLM
+  { "say", "TEXT", "Has the running node's participant say something in a room", cm_cli_say },
+  { "listen", "", "Prints what the running node's participant hears in a room", cm_cli_listen },
+#endif
   { "version", "", "Prints the version", run_version },
   { "help", "", "Prints this list", run_help },
   { NULL, NULL, NULL, NULL },

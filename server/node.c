@@ -18,6 +18,8 @@
 #include "server/federation-auth.h"
 #include "server/federation.h"
 #include "server/room-hooks.h"
+#include "server/participant/control.h"
+#include "server/participant/participant.h"
 #include "server/router/lanes.h"
 #include "server/router/limits.h"
 #include "server/router/router.h"
@@ -247,6 +249,36 @@ take_up_deactivations (CmNode *node, GError **error)
   return TRUE;
 }
 
+#ifdef CM_WITH_OLM
+static gboolean
+start_participant (CmNode *node, GError **error)
+{
+  node->participant = cm_participant_new (node, error);
+  return node->participant != NULL;
+}
+
+static void
+stop_participant (CmNode *node)
+{
+  g_clear_pointer (&node->participant, cm_participant_free);
+}
+
+static gboolean
+start_control (CmNode *node, GError **error)
+{
+  g_autofree char *path = data_file (node, "control.sock");
+
+  node->control = cm_control_new (node, path, error);
+  return node->control != NULL;
+}
+
+static void
+stop_control (CmNode *node)
+{
+  g_clear_pointer (&node->control, cm_control_free);
+}
+#endif
+
 /* Last: whoever can connect finds the node ready. */
 static gboolean
 open_listeners (CmNode *node, GError **error)
@@ -292,6 +324,10 @@ static const Step steps[] = {
   { "router", CM_NODE_SERVE, start_router, stop_router },
   { "edge", CM_NODE_SERVE, start_http, stop_http },
   { "deactivations", CM_NODE_SERVE, take_up_deactivations, NULL },
+#ifdef CM_WITH_OLM
+  { "participant", CM_NODE_SERVE, start_participant, stop_participant },
+  { "control socket", CM_NODE_SERVE, start_control, stop_control },
+#endif
   { "listeners", CM_NODE_SERVE, open_listeners, close_listeners },
 };
 

@@ -31,6 +31,7 @@ typedef struct _CmRemoteKeys CmRemoteKeys;
 typedef struct _CmMediaStore CmMediaStore;
 typedef struct _CmEphemeral CmEphemeral;
 typedef struct _CmParticipant CmParticipant;
+typedef struct _CmControl CmControl;
 
 typedef struct _CmNode CmNode;
 /* How much of a node is started: what a command needs that works beside a running node, or all of
@@ -66,6 +67,7 @@ struct _CmNode {
   CmRemoteKeys *remote_keys; /* devices of other servers' users */
   CmMediaStore *media;
   CmParticipant *participant;
+  CmControl *control;
 };
 
 /* Runs the steps of node.c in order; what had started is stopped when one fails, and the error

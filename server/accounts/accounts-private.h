@@ -5,6 +5,7 @@
 #include "server/accounts/directory.h"
 #include "server/accounts/last-seen.h"
 #include "server/accounts/session-cache.h"
+#include "server/accounts/spread.h"
 
 G_BEGIN_DECLS
 
@@ -12,6 +13,7 @@ struct _CmAccounts {
   CmNode *node;
   CmSessionCache *sessions;
   CmLastSeen *seen;
+  CmSpread *spread;
   CmDirectory *directory; /* NULL: there is none */
 };
 

@@ -38,6 +38,7 @@ cm_accounts_new (CmNode *node)
   accounts->node = node;
   accounts->sessions = cm_session_cache_new (MAX_SESSIONS);
   accounts->seen = cm_last_seen_new (node);
+  accounts->spread = cm_spread_new (node);
   accounts->directory = node->config->ldap.uri ? cm_directory_new (node->config) : NULL;
   return accounts;
 }
@@ -48,6 +49,7 @@ cm_accounts_free (CmAccounts *accounts)
   if (!accounts)
     return;
   cm_last_seen_free (accounts->seen);
+  cm_spread_free (accounts->spread);
   cm_session_cache_free (accounts->sessions);
   cm_directory_free (accounts->directory);
   g_free (accounts);

@@ -22,7 +22,8 @@ finish (gpointer data)
 {
   g_autoptr (Job) job = data;
   g_autoptr (GError) error = NULL;
-  if (!cm_tokens_delete_others (job->node, job->user_id, NULL, NULL, &error))
+  if (!cm_tokens_delete_others (job->node, job->user_id, NULL, NULL, &error) ||
+      !cm_spread_leave_all (job->node->accounts->spread, job->user_id, &error))
     g_warning ("Cannot finish the deactivation of %s: %s", job->user_id, error->message);
 }
 

@@ -184,5 +184,9 @@ cm_profile_set (CmNode *node, const char *user_id, const char *key, const CmJson
     value = NULL;
   if (value && !check_value (key, value, error))
     return FALSE;
-  return store (node, user_id, key, value, error);
+  if (!store (node, user_id, key, value, error))
+    return FALSE;
+  if (strcmp (key, "displayname") == 0 || strcmp (key, "avatar_url") == 0)
+    cm_spread_profile (node->accounts->spread, user_id);
+  return TRUE;
 }

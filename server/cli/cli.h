@@ -49,6 +49,8 @@ CmNode *cm_cli_open_node (const CmConfig *config);
 int cm_cli_migrate (const CmCommand *command, int argc, char **argv);
 int cm_cli_serve (const CmCommand *command, int argc, char **argv);
 int cm_cli_check_config (const CmCommand *command, int argc, char **argv);
+int cm_cli_say (const CmCommand *command, int argc, char **argv);
+int cm_cli_listen (const CmCommand *command, int argc, char **argv);
 int cm_cli_generate_config (const CmCommand *command, int argc, char **argv);
 
 G_END_DECLS

@@ -15,9 +15,14 @@ typedef struct {
   const char *value;
 } CmPair;
 
+/* Takes the answer of a call that came from inside the house: any thread, once. */
+typedef void (*CmCallAnswered) (CmCall *call, gpointer data);
+
 struct _CmCall {
   gint refs;
-  CmLoop *loop; /* a reference */
+  CmLoop *loop; /* a reference; NULL for a call from inside */
+  CmCallAnswered answered;
+  gpointer answered_data;
   CmNode *node;
   CmServe serve;
   gint64 started_us;
@@ -55,6 +60,10 @@ struct _CmCall {
 
 /* @method must be static; the address is copied, the loop referenced. */
 CmCall *cm_call_new (CmLoop *loop, CmNode *node, CmServe serve, const char *target);
+
+/* A call that no connection carries: @answered is called when it has its reply. */
+CmCall *cm_call_new_inside (CmNode *node, const char *method, const char *target, GBytes *body,
+                            CmCallAnswered answered, gpointer data);
 
 /* Decodes the query. CM_ERROR_INVALID_PARAM when it does not decode. */
 gboolean cm_call_parse_query (CmCall *call, GError **error);

@@ -28,13 +28,27 @@ cm_call_new (CmLoop *loop, CmNode *node, CmServe serve, const char *target)
   CmCall *call = g_new0 (CmCall, 1);
 
   call->refs = 1;
-  call->loop = cm_loop_ref (loop);
+  call->loop = loop != NULL ? cm_loop_ref (loop) : NULL;
   call->node = node;
   call->serve = serve;
   call->started_us = g_get_monotonic_time ();
   call->target = g_strdup (target);
   call->path_length = strcspn (call->target, "?");
   call->method = "";
+  return call;
+}
+
+CmCall *
+cm_call_new_inside (CmNode *node, const char *method, const char *target, GBytes *body,
+                    CmCallAnswered answered, gpointer data)
+{
+  CmCall *call = cm_call_new (NULL, node, CM_SERVE_CLIENT, target);
+
+  call->method = g_intern_string (method);
+  call->address = g_strdup ("127.0.0.1");
+  call->body = body != NULL ? g_bytes_ref (body) : NULL;
+  call->answered = answered;
+  call->answered_data = data;
   return call;
 }
 
@@ -51,7 +65,8 @@ call_free (CmCall *call)
   cm_requester_free (call->requester);
   cm_reply_free (call->reply);
   g_slist_free_full (call->gone_funcs, g_free);
-  cm_loop_unref (call->loop);
+  if (call->loop != NULL)
+    cm_loop_unref (call->loop);
   g_free (call);
 }
 
@@ -285,8 +300,10 @@ cm_call_reply (CmCall *call, CmReply *reply)
     cm_reply_free (reply);
     return;
   }
+  if (call->loop == NULL)
+    call->answered (call, call->answered_data);
   /* During the hand-over the connection looks for itself. */
-  if (!cm_loop_is_here (call->loop) || cm_conn_holds (call))
+  else if (!cm_loop_is_here (call->loop) || cm_conn_holds (call))
     cm_loop_post (call->loop, call);
 }
 
@@ -307,7 +324,9 @@ cm_call_on_gone (CmCall *call, CmCallGone func, gpointer data)
   call->gone_funcs = g_slist_append (call->gone_funcs, gone);
   g_bit_unlock (&call->lock, 0);
   /* After the list is changed: either this sees the flag or cm_call_set_gone sees the function. */
-  if (cm_call_is_gone (call))
+  if (cm_call_is_gone (call) && call->loop == NULL)
+    cm_call_set_gone (call);
+  else if (cm_call_is_gone (call))
     cm_loop_post (call->loop, call);
 }
 

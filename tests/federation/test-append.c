@@ -4,6 +4,7 @@
 #include "tests/federation/engine-fixture.h"
 #include "tests/federation/fixture.h"
 
+#include <signal.h>
 #include <string.h>
 
 static TestCluster *cluster;
@@ -362,6 +363,54 @@ test_stale_owner (Fixture *fixture, gconstpointer data)
   g_assert_cmpint (count (fixture, "event WHERE depth > 4"), ==, 2);
 }
 
+/* As a client does: again with the same id until it gets an answer. */
+static gpointer
+send_through_crashes (gpointer data)
+{
+  Sender *sender = data;
+  for (guint i = 0; i < 60; i++) {
+    g_autofree char *txn_id = g_strdup_printf ("m%u", i);
+    g_autoptr (CmEvent) event = NULL;
+    while (event == NULL) {
+      g_autoptr (GError) error = NULL;
+      event = send_transaction (sender->fixture, ALICE, sender->device, txn_id, &error);
+      if (event == NULL)
+        g_assert_cmpuint (cm_error_status (error->code), ==, 503);
+    }
+    g_ptr_array_add (sender->ids, g_strdup (event->event_id));
+  }
+  return NULL;
+}
+
+/* PostgreSQL is killed under load: all that was acknowledged is there, each once, in one chain. */
+static void
+test_database_killed (Fixture *fixture, gconstpointer data)
+{
+  Sender senders[] = { { .device = "A" }, { .device = "B" }, { .device = "C" } };
+  GThread *threads[G_N_ELEMENTS (senders)];
+  for (guint i = 0; i < G_N_ELEMENTS (senders); i++) {
+    senders[i].fixture = fixture;
+    senders[i].ids = g_ptr_array_new_with_free_func (g_free);
+    threads[i] = g_thread_new ("sender", send_through_crashes, &senders[i]);
+  }
+  for (guint i = 0; i < 3; i++) {
+    g_usleep (30 * G_TIME_SPAN_MILLISECOND);
+    test_cluster_signal (cluster, SIGKILL);
+  }
+  for (guint i = 0; i < G_N_ELEMENTS (senders); i++)
+    g_thread_join (threads[i]);
+  engine_assert_value (fixture->engine, "180", "SELECT count (*) FROM event WHERE depth > 4");
+  engine_assert_value (fixture->engine, "180",
+                       "SELECT count (DISTINCT depth) FROM event WHERE depth > 4");
+  for (guint i = 0; i < G_N_ELEMENTS (senders); i++) {
+    for (guint j = 0; j < senders[i].ids->len; j++)
+      engine_assert_value (fixture->engine, "1",
+                           "SELECT count (*) FROM event WHERE event_id = '%s'",
+                           (char *) senders[i].ids->pdata[j]);
+    g_ptr_array_unref (senders[i].ids);
+  }
+}
+
 static void
 test_members (Fixture *fixture, gconstpointer data)
 {
@@ -607,6 +656,7 @@ main (int argc, char **argv)
   ADD ("batch", test_batch);
   ADD ("failed-extra", test_failed_extra);
   ADD ("stale-owner", test_stale_owner);
+  ADD ("database-killed", test_database_killed);
   ADD ("members", test_members);
   ADD ("current-state", test_current_state);
   ADD ("listeners", test_listeners);

@@ -522,9 +522,11 @@ test_enter_again (Fixture *fixture, gconstpointer data)
       "{'prev_events':['$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA']}");
   g_autoptr (CmRoomWrite) write = cm_room_write_begin (fixture->room, NULL, &error);
   put_outlier (write, leave);
-  /* Meanwhile the topic went and Carol left. */
+  /* Meanwhile the topic went, Carol left, and of Bob nothing is known any more. */
+  gint64 bob = cm_sym (fixture->engine->ids, BOB, NULL);
   g_autoptr (GArray) changes = g_array_new (FALSE, FALSE, sizeof (CmStateEntry));
   CmStateEntry entries[] = { { topic->type_sym, topic->state_key_sym, 0 },
+                             { leave->type_sym, (guint32) bob, 0 },
                              { leave->type_sym, leave->state_key_sym, leave->number } };
   g_array_append_vals (changes, entries, G_N_ELEMENTS (entries));
   g_autoptr (CmStateMap) before = cm_state_map_update (old->state, g_steal_pointer (&changes));
@@ -535,7 +537,14 @@ test_enter_again (Fixture *fixture, gconstpointer data)
   g_assert_cmpuint (view->extremities->len, ==, 1);
   g_assert_true (is_extremity (fixture, join));
   g_assert_cmpint (cm_room_membership (view, CAROL), ==, CM_MEMBERSHIP_LEAVE);
-  g_assert_cmpint (view->joined, ==, 3);
+  g_assert_cmpint (view->joined, ==, 2);
+  g_assert_cmpint (cm_room_membership (view, BOB), ==, CM_MEMBERSHIP_NONE);
+  engine_assert_value (fixture->engine, "leave",
+                       "SELECT membership FROM member WHERE user_id = %" G_GINT64_FORMAT, bob);
+  engine_assert_value (fixture->engine, "join leave",
+                       "SELECT string_agg (membership, ' ' ORDER BY position) FROM member_history "
+                       "WHERE user_id = %" G_GINT64_FORMAT,
+                       bob);
   g_assert_null (topic_of (fixture));
   assert_tables_agree (fixture);
   restart (fixture);

@@ -196,6 +196,25 @@ test_forget (Fixture *fixture, gconstpointer data)
   fixture_assert_error (&error, CM_ERROR_NOT_FOUND);
 }
 
+/* Until its write is committed a state can be had from memory only. */
+static void
+test_pending_stays (Fixture *fixture, gconstpointer data)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (CmStateMap) a = make_map (100), b = make_map (90), c = make_map (80);
+  gint64 first = add (fixture, 0, NULL, a), second = add (fixture, 0, NULL, b);
+  forget_all (fixture, 50);
+  g_autoptr (CmWrite) write = cm_write_new ();
+  gint64 pending = cm_state_store_add (fixture->store, write, 0, NULL, c, &error);
+  assert_stored (fixture, first, a);
+  assert_stored (fixture, second, b);
+  assert_stored (fixture, pending, c);
+  cm_state_store_settle (fixture->store, pending);
+  assert_stored (fixture, first, a);
+  g_assert_null (cm_state_store_get (fixture->store, pending, &error));
+  fixture_assert_error (&error, CM_ERROR_NOT_FOUND);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -210,6 +229,7 @@ main (int argc, char **argv)
   ADD ("/state-store/small-cache", test_small_cache);
   ADD ("/state-store/unknown", test_unknown);
   ADD ("/state-store/forget", test_forget);
+  ADD ("/state-store/pending-stays", test_pending_stays);
   int result = g_test_run ();
   test_cluster_free (cluster);
   return result;

@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+import machine
+
 SECRET = "registration secret"
 _names = itertools.count(1)
 
@@ -679,3 +681,65 @@ def test_CVE_2023_38691_openid_subject(node):
     user.post(f"/user/{other.user_id}/openid/request_token", expect=(403, "M_FORBIDDEN"))
     user.get("/account/whoami", token=answer["access_token"], expect=(401, "M_UNKNOWN_TOKEN"))
     assert answer["access_token"] not in node.sql("SELECT * FROM openid_token")
+
+
+# What accounts mean for rooms
+
+
+def member_content(reader, room, user):
+    return reader.state(room, "m.room.member", user.user_id)
+
+
+def test_profile_goes_into_member_events(node):
+    user, other = node.new_user(), node.new_user()
+    user.put(f"/profile/{user.user_id}/displayname", {"displayname": "First"})
+    rooms = [other.create_room(preset="public_chat") for _ in range(2)]
+    for room in rooms:
+        user.join(room)
+        assert member_content(other, room, user)["displayname"] == "First"
+    user.put(f"/profile/{user.user_id}/displayname", {"displayname": "Second"})
+    user.put(f"/profile/{user.user_id}/avatar_url", {"avatar_url": "mxc://localhost/picture"})
+    expected = {"membership": "join", "displayname": "Second", "avatar_url": "mxc://localhost/picture"}
+    for room in rooms:
+        machine.wait_for(lambda: member_content(other, room, user) == expected, what="the new profile")
+    # Many changes at once: the last one stays.
+    for i in range(20):
+        user.put(f"/profile/{user.user_id}/displayname", {"displayname": f"Name {i}"})
+    user.delete(f"/profile/{user.user_id}/avatar_url")
+    for room in rooms:
+        machine.wait_for(lambda: member_content(other, room, user) == {"membership": "join", "displayname": "Name 19"},
+                         what="the last name")
+
+
+def test_profile_is_not_told_where_the_user_is_not(node):
+    user, other = node.new_user(), node.new_user()
+    inside, left = [other.create_room(preset="public_chat") for _ in range(2)]
+    for room in (inside, left):
+        user.join(room)
+    user.leave(left)
+    user.put(f"/profile/{user.user_id}/displayname", {"displayname": "New"})
+    machine.wait_for(lambda: member_content(other, inside, user).get("displayname") == "New", what="the new name")
+    assert member_content(other, left, user)["membership"] == "leave"
+
+
+def test_deactivated_user_leaves(node):
+    user, other = node.new_user(), node.new_user()
+    joined, invited = other.create_room(preset="public_chat"), other.create_room()
+    user.join(joined)
+    other.invite(invited, user)
+    user.post("/account/deactivate", {"auth": proof(user)})
+    for room in (joined, invited):
+        machine.wait_for(lambda: member_content(other, room, user)["membership"] == "leave", what="the leave")
+    machine.wait_for(lambda: node.sql(f"SELECT count(*) FROM device WHERE user_id = '{user.user_id}'") == "0\n",
+                     what="the end of the devices")
+
+
+def test_deactivation_is_finished_after_a_restart(make_node):
+    node = make_node("unfinished.localhost").start()
+    user, other = node.new_user(), node.new_user()
+    room = other.create_room(preset="public_chat")
+    user.join(room)
+    node.sql(f"UPDATE account SET state = 'deactivated' WHERE user_id = '{user.user_id}'")
+    node.restart()
+    machine.wait_for(lambda: member_content(other, room, user)["membership"] == "leave", what="the leave")
+    assert node.sql(f"SELECT count(*) FROM device WHERE user_id = '{user.user_id}'") == "0\n"
