@@ -27,8 +27,8 @@ gint64 cm_write_positions (const CmWrite *write);
 /* What the write concerns, told to the committer's listener once it is published: wake-ups, never
  * data. */
 typedef enum {
-  CM_TOPIC_USER,   /* a user id: account data, to-device messages, invites, device lists, ... */
-  CM_TOPIC_ROOM,   /* a room id: events, receipts, typing */
+  CM_TOPIC_USER, /* a user id: account data, to-device messages, invites, device lists, ... */
+  CM_TOPIC_ROOM, /* a room id: events, receipts, typing */
 } CmTopicKind;
 void cm_write_topic (CmWrite *write, CmTopicKind kind, const char *name);
 typedef void (*CmTopicFunc) (CmTopicKind kind, const char *name, gpointer data);

@@ -24,30 +24,22 @@ CREATE TABLE receipt (
 );
 CREATE INDEX receipt_position ON receipt (room, position);
 
--- Unread counters: of events after the user's read receipt, those that notify and those that highlight.
+-- Unread counters: of events after the user's read receipt, those that notify and those that highlight. They are counted in
+-- memory and written now and then, many at once; what came after unread_position is counted again at the next start.
 CREATE TABLE unread (
     user_id       bigint NOT NULL,                   -- sym
     room          bigint NOT NULL,
     thread        bigint NOT NULL DEFAULT 0,         -- number of the thread's root event; 0: main timeline
-    notifications integer NOT NULL DEFAULT 0,
-    highlights    integer NOT NULL DEFAULT 0,
+    notifications bigint NOT NULL DEFAULT 0,
+    highlights    bigint NOT NULL DEFAULT 0,
     PRIMARY KEY (user_id, room, thread)
 );
-
--- The events behind the counters: what GET /notifications shows and what a receipt subtracts.
-CREATE TABLE notification (
-    user_id   bigint NOT NULL,
-    position  bigint NOT NULL,                       -- of the event
-    room      bigint NOT NULL,
-    event     bigint NOT NULL,
-    thread    bigint NOT NULL DEFAULT 0,
-    highlight boolean NOT NULL,
-    actions   bytea NOT NULL,
-    read      boolean NOT NULL DEFAULT false,
-    ts        bigint NOT NULL,
-    PRIMARY KEY (user_id, position)
+CREATE INDEX unread_room ON unread (room);
+CREATE TABLE unread_position (
+    single   boolean PRIMARY KEY DEFAULT true CHECK (single),
+    position bigint NOT NULL
 );
-CREATE INDEX notification_room ON notification (user_id, room, position) WHERE NOT read;
+INSERT INTO unread_position (position) VALUES (0);
 
 -- A user's own push rules and switches over the defaults, as one JSON document.
 CREATE TABLE push_rules (
@@ -62,15 +54,7 @@ CREATE TABLE pusher (
     pushkey   text COLLATE "C" NOT NULL,
     token     bigint,                                -- the access token that set it
     pusher    bytea NOT NULL,
-    sent      bigint NOT NULL DEFAULT 0,             -- position up to which it was told
     PRIMARY KEY (user_id, app_id, pushkey)
-);
-
-CREATE TABLE presence (
-    user_id        text COLLATE "C" PRIMARY KEY,
-    state          text NOT NULL,
-    status_msg     text,
-    last_active_ts bigint NOT NULL
 );
 
 CREATE TABLE event_report (
