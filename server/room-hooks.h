@@ -7,7 +7,8 @@
 
 G_BEGIN_DECLS
 
-/* For CmRoomsParts: unread counters and push, the index of relations. */
+/* For CmRoomsParts: the index of relations. (What is unread the sync hub counts, once the write is
+ * committed.) */
 CmRoomHooks cm_room_hooks (CmNode *node);
 
 G_END_DECLS
