@@ -10,12 +10,20 @@ G_BEGIN_DECLS
 CmEphemeral *cm_ephemeral_new (CmNode *node);
 void cm_ephemeral_free (CmEphemeral *ephemeral);
 
+/* Names this life of the process: counters of another mean nothing. */
+guint32 cm_ephemeral_epoch (CmEphemeral *ephemeral);
+gint64 cm_ephemeral_counter (CmEphemeral *ephemeral);
+/* Now and then, from one thread: whose time is over types no more, and who went away is offline. */
+void cm_ephemeral_tick (CmEphemeral *ephemeral);
+
 /* @user_id types in @room_id for @timeout_ms from now (0: stopped). Wakes the room's syncs; sends
  * it to the room's servers when the user is local. */
 void cm_ephemeral_typing (CmEphemeral *ephemeral, const char *room_id, const char *user_id,
                           guint timeout_ms);
-/* (transfer full) user ids typing in a room; @counter gets when that last changed. */
+/* (transfer full) user ids typing in a room; @counter gets when that last changed, 0: never. */
 GPtrArray *cm_ephemeral_typists (CmEphemeral *ephemeral, const char *room_id, gint64 *counter);
+/* TRUE when somewhere somebody began or ceased to type after @since. */
+gboolean cm_ephemeral_typing_changed (CmEphemeral *ephemeral, gint64 since);
 
 typedef struct {
   char *user_id;
@@ -28,13 +36,19 @@ typedef struct {
 void cm_presence_free (CmPresence *presence);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CmPresence, cm_presence_free)
 
-/* A local user's own word (or a sync's set_presence), or another server's EDU. */
+gboolean cm_presence_is_state (const char *text);
+/* The members of a presence event's content, or of an entry of m.presence. */
+void cm_presence_put (CmJsonWriter *writer, const CmPresence *presence);
+
+/* A local user's own word, or another server's EDU. Those who share a room are told in the
+ * background. */
 void cm_ephemeral_presence (CmEphemeral *ephemeral, const char *user_id, const char *state,
                             const char *status_msg, gint64 last_active_ts);
+/* A local user's client is at work and calls itself @state (a sync's set_presence). */
+void cm_ephemeral_seen (CmEphemeral *ephemeral, const char *user_id, const char *state);
+/* (transfer full) what is known of a user; NULL: nothing. */
 CmPresence *cm_ephemeral_presence_of (CmEphemeral *ephemeral, const char *user_id);
-/* (transfer full) of CmPresence: those of @user_ids (a set) that changed after @since. */
-GPtrArray *cm_ephemeral_presence_since (CmEphemeral *ephemeral, GHashTable *user_ids, gint64 since);
-
-gint64 cm_ephemeral_counter (CmEphemeral *ephemeral);
+/* (transfer full) of CmPresence: everybody's that changed after @since. */
+GPtrArray *cm_ephemeral_presence_since (CmEphemeral *ephemeral, gint64 since);
 
 G_END_DECLS
