@@ -17,6 +17,7 @@
 #include "server/e2ee/remote-keys.h"
 #include "server/federation-auth.h"
 #include "server/federation.h"
+#include "server/ephemeral.h"
 #include "server/room-hooks.h"
 #include "server/participant/control.h"
 #include "server/participant/participant.h"
@@ -24,6 +25,7 @@
 #include "server/router/limits.h"
 #include "server/router/router.h"
 #include "server/routes.h"
+#include "server/sync/hub.h"
 
 /* What is left of the five seconds of a stop after this is for the database. */
 #define HTTP_STOP_MS 2000
@@ -150,6 +152,46 @@ static void
 stop_rooms (CmNode *node)
 {
   g_clear_pointer (&node->rooms, cm_rooms_free);
+}
+
+static gboolean
+start_ephemeral (CmNode *node, GError **error)
+{
+  node->ephemeral = cm_ephemeral_new (node);
+  return TRUE;
+}
+
+static void
+stop_ephemeral (CmNode *node)
+{
+  g_clear_pointer (&node->ephemeral, cm_ephemeral_free);
+}
+
+static gboolean
+start_sync_hub (CmNode *node, GError **error)
+{
+  node->sync = cm_sync_hub_new (node, error);
+  return node->sync != NULL;
+}
+
+static void
+stop_sync_hub (CmNode *node)
+{
+  g_clear_pointer (&node->sync, cm_sync_hub_free);
+}
+
+/* Its thread works for those who wait, so it ends before what they are answered with. */
+static gboolean
+start_sync (CmNode *node, GError **error)
+{
+  cm_sync_hub_start (node->sync);
+  return TRUE;
+}
+
+static void
+stop_sync (CmNode *node)
+{
+  cm_sync_hub_stop (node->sync);
 }
 
 static gboolean
@@ -317,12 +359,15 @@ static const Step steps[] = {
   { "outbound queues", CM_NODE_SERVE, cm_federation_start_queues, cm_federation_stop_queues },
   { "intake", CM_NODE_SERVE, cm_federation_start_intake, cm_federation_stop_intake },
   { "inbox", CM_NODE_SERVE, cm_federation_start_inbox, cm_federation_stop_inbox },
+  { "typing and presence", CM_NODE_SERVE, start_ephemeral, stop_ephemeral },
+  { "sync hub", CM_NODE_SERVE, start_sync_hub, stop_sync_hub },
   { "accounts", CM_NODE_TOOL, start_accounts, stop_accounts },
   { "remote keys", CM_NODE_SERVE, start_remote_keys, stop_remote_keys },
   { "lanes", CM_NODE_SERVE, start_lanes, stop_lanes },
   { "limits", CM_NODE_SERVE, start_limits, stop_limits },
   { "router", CM_NODE_SERVE, start_router, stop_router },
   { "edge", CM_NODE_SERVE, start_http, stop_http },
+  { "sync", CM_NODE_SERVE, start_sync, stop_sync },
   { "deactivations", CM_NODE_SERVE, take_up_deactivations, NULL },
 #ifdef CM_WITH_OLM
   { "participant", CM_NODE_SERVE, start_participant, stop_participant },

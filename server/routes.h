@@ -6,6 +6,7 @@
 G_BEGIN_DECLS
 
 extern const CmRoute cm_routes_account[];
+extern const CmRoute cm_routes_account_data[];
 extern const CmRoute cm_routes_admin_register[];
 extern const CmRoute cm_routes_context[];
 extern const CmRoute cm_routes_create_room[];
@@ -17,6 +18,7 @@ extern const CmRoute cm_routes_federation_join[];
 extern const CmRoute cm_routes_federation_keys[];
 extern const CmRoute cm_routes_federation_leave[];
 extern const CmRoute cm_routes_federation_send[];
+extern const CmRoute cm_routes_filter[];
 extern const CmRoute cm_routes_hierarchy[];
 extern const CmRoute cm_routes_join[];
 extern const CmRoute cm_routes_key_backup[];
@@ -28,15 +30,21 @@ extern const CmRoute cm_routes_membership[];
 extern const CmRoute cm_routes_messages[];
 extern const CmRoute cm_routes_meta[];
 extern const CmRoute cm_routes_openid[];
+extern const CmRoute cm_routes_presence[];
 extern const CmRoute cm_routes_profile[];
 extern const CmRoute cm_routes_public_rooms[];
+extern const CmRoute cm_routes_push_rules[];
+extern const CmRoute cm_routes_receipts[];
 extern const CmRoute cm_routes_register[];
 extern const CmRoute cm_routes_relations[];
 extern const CmRoute cm_routes_report[];
 extern const CmRoute cm_routes_room_state[];
 extern const CmRoute cm_routes_search[];
 extern const CmRoute cm_routes_send[];
+extern const CmRoute cm_routes_sync[];
+extern const CmRoute cm_routes_tags[];
 extern const CmRoute cm_routes_to_device[];
+extern const CmRoute cm_routes_typing[];
 extern const CmRoute cm_routes_upgrade[];
 extern const CmRoute cm_routes_user_keys[];
 

@@ -6,6 +6,7 @@
 #include "schema/profile.h"
 #include "schema/token.h"
 #include "server/accounts/tokens.h"
+#include "server/sync/hub.h"
 #include "server/config/config.h"
 
 #include <string.h>
@@ -59,6 +60,8 @@ void
 cm_accounts_forget (CmAccounts *accounts, const char *user_id, const char *device_id)
 {
   cm_session_cache_drop (accounts->sessions, user_id, device_id);
+  if (accounts->node->sync != NULL)
+    cm_sync_hub_drop (accounts->node->sync, user_id, device_id);
 }
 
 static CmSession *

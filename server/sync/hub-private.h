@@ -1,0 +1,173 @@
+/* What the files of the hub share. Nobody else includes it.
+ *
+ * Only the hub's thread changes rooms and their members, under the mutex; it reads them without.
+ * Everybody else holds the mutex for either. */
+#pragma once
+
+#include "schema/receipt.h"
+#include "server/http/http-server.h"
+#include "server/push/profiles.h"
+#include "server/sync/hub.h"
+
+G_BEGIN_DECLS
+
+/* How much of a room and of a user stays in memory. */
+#define CM_HUB_ROOM_EVENTS   64
+#define CM_HUB_ROOM_RECEIPTS 128
+#define CM_HUB_USER_CHANGES  256
+
+typedef struct _CmHubRoom CmHubRoom;
+
+/* A user of this server who is joined to a room. */
+typedef struct {
+  CmHubRoom *room; /* borrowed */
+  char *user_id;
+  gint64 user;    /* sym */
+  GArray *counts; /* of CmSyncCount; NULL: nothing is unread */
+} CmHubMember;
+
+typedef struct {
+  CmEvent *event;
+  gint64 position;
+  GBytes *shown; /* as everybody sees it who did not send it; nullable */
+  gint64 shown_at;
+} CmHubEvent;
+
+typedef struct {
+  CmReceipt *receipt;
+  gint64 position;
+} CmHubReceipt;
+
+struct _CmHubRoom {
+  gatomicrefcount refs;
+  char *room_id;
+  gint64 room;         /* sym */
+  GHashTable *members; /* user id -> CmHubMember */
+  GArray *events;      /* of CmHubEvent: all that came after position from */
+  gint64 from;
+  gint64 from_state; /* the state after the last event at or before from */
+  GArray *receipts;  /* of CmHubReceipt: all that came after position receipts_from */
+  gint64 receipts_from;
+  gint64 newest; /* the newest position of anything in it */
+  gint64 used;   /* monotonic time */
+};
+
+CmHubRoom *cm_hub_room_ref (CmHubRoom *room);
+void cm_hub_room_unref (CmHubRoom *room);
+
+/* Something in a room: the user's ring says which rooms to look at. */
+typedef struct {
+  CmHubRoom *room;
+  gint64 position;
+  gint64 counter; /* of typing; 0: an event or a receipt */
+} CmHubMark;
+
+/* What a device was last told of its keys. */
+typedef struct {
+  CmJsonDoc *doc;
+  gint64 read_at; /* monotonic time */
+} CmHubKeys;
+
+/* A user of this server whose clients follow /sync. */
+typedef struct {
+  char *user_id;
+  gint64 from;         /* all that concerned him after this position is known here */
+  GArray *marks;       /* of CmHubMark */
+  gint64 personal;     /* the newest position of anything but rooms' events and receipts */
+  gint64 newest;       /* the newest position of anything */
+  gint64 ephemeral;    /* the counter when typing or presence last concerned him */
+  gint64 presence;     /* the counter when presence did */
+  GHashTable *ignored; /* set of user ids; nullable */
+  gboolean primed;     /* ignored is right as of personal */
+  GHashTable *keys;    /* device id -> CmHubKeys */
+  GPtrArray *polls;    /* of CmSyncPoll (borrowed) */
+  gint64 used;         /* monotonic time */
+} CmHubUser;
+
+typedef enum {
+  CM_POLL_RUNNING, /* a thread works out the answer, or is about to */
+  CM_POLL_PARKED,
+  CM_POLL_DONE,
+} CmPollState;
+
+/* A call that is held. */
+typedef struct {
+  gatomicrefcount refs;
+  CmSyncHub *hub;
+  CmCall *call;
+  CmSyncRequest *request;
+  CmHubUser *user; /* borrowed: it stays while it has polls */
+  CmTimer *timer;
+  /* Guarded by the hub's mutex. */
+  CmPollState state;
+  gboolean expired;
+  gboolean revoked;
+} CmSyncPoll;
+
+struct _CmSyncHub {
+  CmNode *node;
+  GThread *thread;
+  CmPushProfiles *profiles; /* the thread's own */
+  CmLazyMembers *lazy;
+  GHashTable *dirty;       /* the thread's own, as is what follows: counters to be written */
+  gint64 flushed_position; /* up to where they were written */
+  gint64 flushed;          /* when that was, monotonic; when */
+  gint64 swept;            /* unused rooms were dropped, and */
+  gint64 ticked;           /* typing and presence looked after */
+
+  GMutex queue_mutex; /* guards what follows */
+  GCond queued;
+  GQueue queue; /* of CmHubChange */
+  gboolean closing;
+
+  GMutex mutex; /* guards what follows */
+  GCond settled;
+  gint64 position;   /* everything up to here went through */
+  GHashTable *rooms; /* room id -> CmHubRoom */
+  GHashTable *users; /* user id -> CmHubUser */
+  GHashTable *polls; /* CmCall -> CmSyncPoll */
+  GQueue ready;      /* of CmSyncPoll: to be worked on */
+  guint workers;     /* jobs on the lane that do */
+};
+
+void cm_hub_keys_free (gpointer keys);
+
+/* hub.c. With the mutex held. */
+CmHubUser *cm_hub_user_activate (CmSyncHub *hub, const char *user_id);
+
+/* hub-room.c: the hub's thread only. */
+/* (borrowed) a room of which something is to be told; NULL with @error. @before: of the event that
+ * is new in it, or the position so far. */
+CmHubRoom *cm_hub_room_open (CmSyncHub *hub, const char *room_id, gint64 before, GError **error);
+/* The membership of a user of this server may have changed. */
+void cm_hub_room_update_member (CmSyncHub *hub, CmHubRoom *room, const char *user_id);
+/* These two with the mutex held. */
+void cm_hub_room_add_event (CmHubRoom *room, CmEvent *event);
+void cm_hub_room_add_receipt (CmHubRoom *room, const CmReceipt *receipt, gint64 position);
+/* Drops rooms and users that nobody has used for a while. */
+void cm_hub_sweep (CmSyncHub *hub);
+
+/* hub-unread.c: the hub's thread only. */
+GHashTable *cm_hub_dirty_new (void);
+/* Counts @event for the members it concerns. */
+void cm_hub_count_event (CmSyncHub *hub, CmHubRoom *room, CmEvent *event);
+void cm_hub_count_receipt (CmSyncHub *hub, CmHubRoom *room, const CmReceipt *receipt);
+/* The member is going: nothing is unread any more. With the mutex held. */
+void cm_hub_count_nothing (CmSyncHub *hub, CmHubMember *member);
+/* Writes what changed, when it is time or at the @last. */
+void cm_hub_flush (CmSyncHub *hub, gboolean last);
+/* Rows that could not be written. */
+void cm_hub_take_dirty (CmSyncHub *hub, GHashTable *rows);
+/* Counts what came after the counters were last written. Before the thread is started. */
+gboolean cm_hub_replay (CmSyncHub *hub, GError **error);
+
+/* hub.c. Any thread; @rows are taken. */
+void cm_hub_return_dirty (CmSyncHub *hub, GHashTable *rows);
+
+/* poll.c */
+/* With the mutex held: @user has news. */
+void cm_hub_wake (CmSyncHub *hub, CmHubUser *user);
+/* Without: work for what became ready. */
+void cm_hub_kick (CmSyncHub *hub);
+
+G_END_DECLS

@@ -1,0 +1,425 @@
+/* What is unread: counted in memory as events come, by everybody's push rules, and written to the
+ * database now and then, many at once. */
+#include "server/sync/hub-private.h"
+
+#include "federation/timeline.h"
+#include "schema/push.h"
+#include "schema/sync.h"
+#include "server/rooms/thread.h"
+
+#include <string.h>
+
+/* How far back counters are worked out anew when a receipt falls behind. */
+#define MAX_RECOUNT 500
+/* What is counted again after a crash at most. */
+#define MAX_REPLAY 20000
+#define FLUSH_US   (5 * G_TIME_SPAN_SECOND)
+
+/* One row to be written. */
+typedef struct {
+  gint64 key[3]; /* user, room, thread */
+  gint64 notifications;
+  gint64 highlights;
+} Row;
+
+static guint
+row_hash (gconstpointer data)
+{
+  const gint64 *key = data;
+
+  return g_int64_hash (&key[0]) ^ (g_int64_hash (&key[1]) * 31) ^ (g_int64_hash (&key[2]) * 1021);
+}
+
+static gboolean
+row_equal (gconstpointer a, gconstpointer b)
+{
+  return memcmp (a, b, 3 * sizeof (gint64)) == 0;
+}
+
+GHashTable *
+cm_hub_dirty_new (void)
+{
+  return g_hash_table_new_full (row_hash, row_equal, g_free, NULL);
+}
+
+static void
+mark_dirty (CmSyncHub *hub, const CmHubMember *member, const CmSyncCount *count)
+{
+  Row row = { { member->user, member->room->room, count->thread },
+              count->notifications,
+              count->highlights };
+
+  g_hash_table_add (hub->dirty, g_memdup2 (&row, sizeof row));
+}
+
+/* With the mutex held. */
+static CmSyncCount *
+count_of (CmHubMember *member, gint64 thread)
+{
+  CmSyncCount fresh = { thread, 0, 0 };
+
+  if (member->counts == NULL)
+    member->counts = g_array_new (FALSE, FALSE, sizeof (CmSyncCount));
+  for (guint i = 0; i < member->counts->len; i++) {
+    CmSyncCount *count = &g_array_index (member->counts, CmSyncCount, i);
+    if (count->thread == thread)
+      return count;
+  }
+  g_array_append_val (member->counts, fresh);
+  return &g_array_index (member->counts, CmSyncCount, member->counts->len - 1);
+}
+
+static gint64
+thread_of (CmRooms *rooms, const CmEvent *event)
+{
+  g_autoptr (CmEvent) root =
+      (event->flags & CM_EVENT_HAS_RELATION) != 0 ? cm_thread_root (rooms, event) : NULL;
+
+  return root != NULL ? root->number : 0;
+}
+
+/* What @event means to the members of its room. What it means to everybody who has the default
+ * rules and is not named in it is worked out once. */
+typedef struct {
+  CmSyncHub *hub;
+  const CmEvent *event;
+  CmRoomView *view;
+  gboolean has_general;
+  CmPushVerdict general;
+} Judge;
+
+static CmPushVerdict
+judge (Judge *judge, const CmPushProfile *profile, const char *user_id)
+{
+  CmMatch match = { judge->event, judge->view, user_id };
+  CmPushVerdict verdict = { 0 };
+
+  if (strcmp (judge->event->sender, user_id) == 0 ||
+      (profile->ignored != NULL && g_hash_table_contains (profile->ignored, judge->event->sender)))
+    return verdict;
+  if (!profile->is_default || cm_match_is_personal (&match)) {
+    cm_matcher_match (profile->matcher, &match, &verdict);
+    return verdict;
+  }
+  if (!judge->has_general)
+    cm_matcher_match (profile->matcher, &match, &judge->general);
+  judge->has_general = TRUE;
+  return judge->general;
+}
+
+static gboolean
+load_profiles (CmSyncHub *hub, CmHubRoom *room)
+{
+  g_autofree const char **user_ids =
+      (const char **) g_hash_table_get_keys_as_array (room->members, NULL);
+  g_autoptr (GError) error = NULL;
+
+  if (cm_push_profiles_load (hub->profiles, user_ids, &error))
+    return TRUE;
+  g_warning ("Unread counters: %s", error->message);
+  return FALSE;
+}
+
+void
+cm_hub_count_event (CmSyncHub *hub, CmHubRoom *room, CmEvent *event)
+{
+  CmRooms *rooms = hub->node->rooms;
+  g_autoptr (CmRoomView) view = cm_rooms_view (rooms, room->room_id, NULL);
+  Judge judging = { .hub = hub, .event = event, .view = view };
+  gint64 thread = thread_of (rooms, event);
+  g_autoptr (GPtrArray) notified = g_ptr_array_new (), highlighted = g_ptr_array_new ();
+  GHashTableIter iter;
+  gpointer value;
+
+  if (view == NULL || !load_profiles (hub, room))
+    return;
+  g_hash_table_iter_init (&iter, room->members);
+  while (g_hash_table_iter_next (&iter, NULL, &value)) {
+    CmHubMember *member = value;
+    const CmPushProfile *profile = cm_push_profiles_find (hub->profiles, member->user_id);
+    CmPushVerdict verdict =
+        profile != NULL ? judge (&judging, profile, member->user_id) : (CmPushVerdict){ 0 };
+    if (verdict.notify)
+      g_ptr_array_add (verdict.highlight ? highlighted : notified, member);
+  }
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&hub->mutex);
+  for (guint i = 0; i < notified->len + highlighted->len; i++) {
+    gboolean highlight = i >= notified->len;
+    CmHubMember *member = highlight ? g_ptr_array_index (highlighted, i - notified->len)
+                                    : g_ptr_array_index (notified, i);
+    CmSyncCount *count = count_of (member, thread);
+    count->notifications++;
+    count->highlights += highlight;
+    mark_dirty (hub, member, count);
+  }
+}
+
+void
+cm_hub_count_nothing (CmSyncHub *hub, CmHubMember *member)
+{
+  for (guint i = 0; member->counts != NULL && i < member->counts->len; i++) {
+    CmSyncCount *count = &g_array_index (member->counts, CmSyncCount, i);
+    count->notifications = count->highlights = 0;
+    mark_dirty (hub, member, count);
+  }
+}
+
+/* What a receipt leaves unread. */
+typedef struct {
+  gint64 thread;    /* this one only; -1: all */
+  GHashTable *read; /* thread id -> gint64*: position up to which it is read */
+} Limits;
+
+static gint64
+read_up_to (const Limits *limits, const char *thread_id)
+{
+  const gint64 *all = g_hash_table_lookup (limits->read, "");
+  const gint64 *one = g_hash_table_lookup (limits->read, thread_id);
+
+  return MAX (all != NULL ? *all : 0, one != NULL ? *one : 0);
+}
+
+static GHashTable *
+read_receipts (CmSyncHub *hub, CmHubRoom *room, const char *user_id, GError **error)
+{
+  g_autoptr (GArray) rooms = g_array_new (FALSE, FALSE, sizeof (gint64));
+  g_autoptr (CmDb) db = cm_pool_get (hub->node->pool, error);
+
+  g_array_append_val (rooms, room->room);
+  g_autoptr (CmRows) rows = db != NULL ? cm_receipts_read (db, user_id, rooms, error) : NULL;
+  if (rows == NULL)
+    return NULL;
+  GHashTable *read = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
+  for (gsize i = 0; i < cm_rows_count (rows); i++) {
+    gint64 position = cm_rows_integer (rows, i, 2);
+    g_hash_table_replace (read, g_strdup (cm_rows_text (rows, i, 1)),
+                          g_memdup2 (&position, sizeof position));
+  }
+  return read;
+}
+
+/* Counts the events of @page anew for @member. */
+static void
+recount (CmSyncHub *hub, CmHubMember *member, const Limits *limits, const CmTimelinePage *page,
+         CmRoomView *view)
+{
+  const CmPushProfile *profile = cm_push_profiles_find (hub->profiles, member->user_id);
+
+  for (guint i = 0; profile != NULL && i < page->events->len; i++) {
+    const CmEvent *event = g_ptr_array_index (page->events, i);
+    Judge judging = { .hub = hub, .event = event, .view = view };
+    CmPushVerdict verdict = judge (&judging, profile, member->user_id);
+    g_autoptr (CmEvent) root = verdict.notify ? cm_thread_root (hub->node->rooms, event) : NULL;
+    gint64 thread = root != NULL ? root->number : 0;
+    if (!verdict.notify || (limits->thread >= 0 && limits->thread != thread) ||
+        event->position <= read_up_to (limits, root != NULL ? root->event_id : "main"))
+      continue;
+    g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&hub->mutex);
+    CmSyncCount *count = count_of (member, thread);
+    count->notifications++;
+    count->highlights += verdict.highlight;
+    mark_dirty (hub, member, count);
+  }
+}
+
+static void
+reset_counts (CmSyncHub *hub, CmHubMember *member, gint64 thread)
+{
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&hub->mutex);
+
+  for (guint i = 0; member->counts != NULL && i < member->counts->len; i++) {
+    CmSyncCount *count = &g_array_index (member->counts, CmSyncCount, i);
+    if (thread >= 0 && count->thread != thread)
+      continue;
+    count->notifications = count->highlights = 0;
+    mark_dirty (hub, member, count);
+  }
+}
+
+static gboolean
+count_after (CmSyncHub *hub, CmHubMember *member, Limits *limits, gint64 position, GError **error)
+{
+  CmRooms *rooms = hub->node->rooms;
+  CmTimelineQuery query = { .room = member->room->room,
+                            .from = G_MAXINT64,
+                            .to = position,
+                            .backwards = TRUE,
+                            .limit = MAX_RECOUNT };
+  g_autoptr (CmTimelinePage) page = cm_timeline_read (rooms, &query, error);
+  g_autoptr (CmRoomView) view =
+      page != NULL ? cm_rooms_view (rooms, member->room->room_id, error) : NULL;
+  g_autoptr (GHashTable) read =
+      view != NULL ? read_receipts (hub, member->room, member->user_id, error) : NULL;
+
+  if (read == NULL || !load_profiles (hub, member->room))
+    return FALSE;
+  limits->read = read;
+  recount (hub, member, limits, page, view);
+  return TRUE;
+}
+
+/* -1: all threads; -2: a thread that is not known. */
+static gint64
+receipt_thread (CmRooms *rooms, const CmReceipt *receipt)
+{
+  if (receipt->thread_id[0] == '\0')
+    return -1;
+  if (strcmp (receipt->thread_id, "main") == 0)
+    return 0;
+  g_autoptr (CmEvent) root =
+      cm_event_store_find (cm_rooms_events (rooms), receipt->thread_id, NULL);
+  return root != NULL ? root->number : -2;
+}
+
+void
+cm_hub_count_receipt (CmSyncHub *hub, CmHubRoom *room, const CmReceipt *receipt)
+{
+  CmHubMember *member = g_hash_table_lookup (room->members, receipt->user_id);
+  Limits limits = { .thread = receipt_thread (hub->node->rooms, receipt) };
+  gint64 newest = room->events->len > 0
+                      ? g_array_index (room->events, CmHubEvent, room->events->len - 1).position
+                      : room->from;
+  g_autoptr (GError) error = NULL;
+
+  if (member == NULL || member->counts == NULL || receipt->event_position <= 0 ||
+      limits.thread == -2)
+    return;
+  reset_counts (hub, member, limits.thread);
+  if (receipt->event_position < newest &&
+      !count_after (hub, member, &limits, receipt->event_position, &error) && error != NULL)
+    g_warning ("Unread counters: %s", error->message);
+}
+
+/* Rows on their way to the database. */
+typedef struct {
+  CmSyncHub *hub;
+  GHashTable *rows;
+} Flush;
+
+static void
+on_flushed (const CmWrite *write, gint64 position, const GError *error, gpointer data)
+{
+  Flush *flush = data;
+
+  if (error != NULL)
+    cm_hub_return_dirty (flush->hub, flush->rows);
+  else
+    g_hash_table_unref (flush->rows);
+  g_free (flush);
+}
+
+void
+cm_hub_take_dirty (CmSyncHub *hub, GHashTable *rows)
+{
+  GHashTableIter iter;
+  gpointer row;
+
+  g_hash_table_iter_init (&iter, rows);
+  while (g_hash_table_iter_next (&iter, &row, NULL))
+    if (!g_hash_table_contains (hub->dirty, row))
+      g_hash_table_add (hub->dirty, g_memdup2 (row, sizeof (Row)));
+}
+
+static CmWrite *
+flush_write (CmSyncHub *hub)
+{
+  g_autoptr (CmUnreadRows) rows = cm_unread_rows_new ();
+  CmWrite *write = cm_write_new ();
+  GHashTableIter iter;
+  gpointer key;
+
+  g_hash_table_iter_init (&iter, hub->dirty);
+  while (g_hash_table_iter_next (&iter, &key, NULL)) {
+    const Row *row = key;
+    cm_unread_rows_add (rows, row->key[0], row->key[1], row->key[2], row->notifications,
+                        row->highlights);
+  }
+  cm_unread_write (write, rows, hub->position);
+  return write;
+}
+
+void
+cm_hub_flush (CmSyncHub *hub, gboolean last)
+{
+  gint64 now = g_get_monotonic_time ();
+
+  if (!last && now < hub->flushed + FLUSH_US)
+    return;
+  hub->flushed = now;
+  if (hub->flushed_position == hub->position)
+    return;
+  hub->flushed_position = hub->position;
+  CmWrite *write = flush_write (hub);
+  if (last) {
+    g_autoptr (GError) error = NULL;
+    if (cm_committer_commit (hub->node->committer, write, &error) < 0)
+      g_warning ("Unread counters: %s", error->message);
+    return;
+  }
+  Flush *flush = g_new (Flush, 1);
+  *flush = (Flush){ hub, hub->dirty };
+  hub->dirty = cm_hub_dirty_new ();
+  cm_committer_submit (hub->node->committer, write, NULL, on_flushed, flush);
+}
+
+static gboolean
+replay_events (CmSyncHub *hub, const GArray *numbers, GError **error)
+{
+  g_autoptr (GPtrArray) events = cm_event_store_get_many (
+      cm_rooms_events (hub->node->rooms), (const gint64 *) numbers->data, numbers->len, error);
+
+  for (guint i = 0; events != NULL && i < events->len; i++) {
+    CmEvent *event = g_ptr_array_index (events, i);
+    CmHubRoom *room =
+        event != NULL ? cm_hub_room_open (hub, event->room_id, event->position, error) : NULL;
+    if (event != NULL && room == NULL)
+      return FALSE;
+    if (event == NULL)
+      continue;
+    cm_hub_count_event (hub, room, event);
+    cm_hub_room_add_event (room, event);
+  }
+  return events != NULL;
+}
+
+static void
+replay_receipts (CmSyncHub *hub, const CmRows *rows)
+{
+  for (gsize i = 0; i < cm_rows_count (rows); i++) {
+    CmReceipt receipt = { .room_id = cm_rows_text (rows, i, 0),
+                          .user_id = cm_rows_text (rows, i, 1),
+                          .thread_id = cm_rows_text (rows, i, 2),
+                          .event_position = cm_rows_integer (rows, i, 3) };
+    CmHubRoom *room = cm_hub_room_open (hub, receipt.room_id, hub->position + 1, NULL);
+    if (room != NULL)
+      cm_hub_count_receipt (hub, room, &receipt);
+  }
+}
+
+gboolean
+cm_hub_replay (CmSyncHub *hub, GError **error)
+{
+  g_autoptr (CmRows) events = NULL, receipts = NULL;
+  gint64 counted;
+  {
+    g_autoptr (CmDb) db = cm_pool_get (hub->node->pool, error);
+    if (db == NULL || !cm_unread_position (db, &counted, error))
+      return FALSE;
+    hub->flushed_position = counted;
+    if (counted >= hub->position)
+      return TRUE;
+    events = cm_unread_events_after (db, counted, MAX_REPLAY, error);
+    receipts = events != NULL ? cm_receipts_after (db, counted, error) : NULL;
+    if (receipts == NULL)
+      return FALSE;
+  }
+  g_autoptr (GArray) numbers = g_array_new (FALSE, FALSE, sizeof (gint64));
+  for (gsize i = cm_rows_count (events); i > 0; i--) {
+    gint64 number = cm_rows_integer (events, i - 1, 0);
+    g_array_append_val (numbers, number);
+  }
+  if (!replay_events (hub, numbers, error))
+    return FALSE;
+  replay_receipts (hub, receipts);
+  return TRUE;
+}
