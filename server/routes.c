@@ -41,8 +41,6 @@ const CmRoute *const cm_route_tables[] = {
   cm_routes_room_state,
   cm_routes_search,
   cm_routes_send,
-  cm_routes_to_device,
-  cm_routes_send,
   cm_routes_sync,
   cm_routes_tags,
   cm_routes_to_device,
