@@ -146,6 +146,7 @@ fetch (CmNode *node, const char *user_id, guint timeout_ms, GError **error)
   const CmFedRequest request = {
     .method = "GET", .target = target, .max_bytes = MAX_ANSWER, .timeout_ms = timeout_ms
   };
+  g_debug ("Asking for the devices of %s", user_id);
   g_autoptr (CmJsonDoc) answer =
       cm_fed_call (node->fed_client, cm_id_domain (user_id), &request, NULL, error);
 
