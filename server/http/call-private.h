@@ -15,7 +15,8 @@ typedef struct {
   const char *value;
 } CmPair;
 
-/* Takes the answer of a call that came from inside the house: any thread, once. */
+/* Takes the answer of a call that came from inside the house, or hears that there will be none: any
+ * thread, once. */
 typedef void (*CmCallAnswered) (CmCall *call, gpointer data);
 
 struct _CmCall {

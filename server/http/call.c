@@ -55,6 +55,8 @@ cm_call_new_inside (CmNode *node, const char *method, const char *target, GBytes
 static void
 call_free (CmCall *call)
 {
+  if (call->answered != NULL && call->reply == NULL)
+    call->answered (call, call->answered_data);
   g_free (call->target);
   g_free (call->address);
   g_free (call->headers);

@@ -114,6 +114,8 @@ follow_sync (gpointer data)
       pause = 1;
       continue;
     }
+    if (g_atomic_int_get (&participant->stopping))
+      break;
     g_warning ("%s cannot sync: %s", participant->user_id,
                error != NULL ? error->message : "no next_batch");
     pause_for (participant, pause);
@@ -137,7 +139,8 @@ cm_participant_new (CmNode *node, GError **error)
     return NULL;
   }
   gint64 user = cm_sym (node->ids, participant->user_id, error);
-  participant->asker = (CmAsker){ node, participant->user_id, participant->device_id, user };
+  participant->asker =
+      (CmAsker){ node, participant->user_id, participant->device_id, user, &participant->stopping };
   if (user == 0) {
     cm_participant_free (participant);
     return NULL;

@@ -6,6 +6,10 @@
 
 #include <string.h>
 
+/* How often the asker looks whether it should let go. */
+#define LOOK_US (G_USEC_PER_SEC / 5)
+
+/* Shared by the asker and the call, which may outlive it. */
 typedef struct {
   GMutex lock;
   GCond answered;
@@ -13,9 +17,35 @@ typedef struct {
 } Waiting;
 
 static void
-call_answered (CmCall *call, gpointer data)
+waiting_clear (gpointer data)
 {
   Waiting *waiting = data;
+
+  g_cond_clear (&waiting->answered);
+  g_mutex_clear (&waiting->lock);
+}
+
+static void
+waiting_unref (Waiting *waiting)
+{
+  g_atomic_rc_box_release_full (waiting, waiting_clear);
+}
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (Waiting, waiting_unref)
+
+static Waiting *
+waiting_new (void)
+{
+  Waiting *waiting = g_atomic_rc_box_new0 (Waiting);
+
+  g_mutex_init (&waiting->lock);
+  g_cond_init (&waiting->answered);
+  return waiting;
+}
+
+static void
+call_answered (CmCall *call, gpointer data)
+{
+  g_autoptr (Waiting) waiting = data;
 
   g_mutex_lock (&waiting->lock);
   waiting->done = TRUE;
@@ -23,13 +53,16 @@ call_answered (CmCall *call, gpointer data)
   g_mutex_unlock (&waiting->lock);
 }
 
-static void
-wait_for_answer (Waiting *waiting)
+/* FALSE when the asker is to stop before there is an answer. */
+static gboolean
+wait_for_answer (Waiting *waiting, const gint *stopping)
 {
   g_mutex_lock (&waiting->lock);
-  while (!waiting->done)
-    g_cond_wait (&waiting->answered, &waiting->lock);
+  while (!waiting->done && !(stopping != NULL && g_atomic_int_get (stopping)))
+    g_cond_wait_until (&waiting->answered, &waiting->lock, g_get_monotonic_time () + LOOK_US);
+  gboolean done = waiting->done;
   g_mutex_unlock (&waiting->lock);
+  return done;
 }
 
 static CmRequester *
@@ -61,21 +94,21 @@ set_error (const CmReply *reply, const CmJson *answer, GError **error)
 CmJsonDoc *
 cm_ask (const CmAsker *asker, const char *method, const char *target, GBytes *body, GError **error)
 {
-  Waiting waiting = { .done = FALSE };
+  g_autoptr (Waiting) waiting = waiting_new ();
   CmReply *refusal = NULL;
 
-  g_mutex_init (&waiting.lock);
-  g_cond_init (&waiting.answered);
-  g_autoptr (CmCall) call =
-      cm_call_new_inside (asker->node, method, target, body, call_answered, &waiting);
+  g_autoptr (CmCall) call = cm_call_new_inside (asker->node, method, target, body, call_answered,
+                                                g_atomic_rc_box_acquire (waiting));
   call->requester = requester_of (asker);
   if (cm_router_head (call, &refusal, asker->node->router) < 0)
     cm_call_reply (call, refusal);
   else
     cm_router_call (call, asker->node->router);
-  wait_for_answer (&waiting);
-  g_cond_clear (&waiting.answered);
-  g_mutex_clear (&waiting.lock);
+  if (!wait_for_answer (waiting, asker->stopping)) {
+    cm_call_set_gone (call);
+    g_set_error_literal (error, CM_ERROR, CM_ERROR_UNAVAILABLE, "The node is stopping");
+    return NULL;
+  }
 
   const CmReply *reply = cm_call_get_reply (call);
   GBytes *text = cm_reply_body (reply);

@@ -12,7 +12,8 @@ typedef struct {
   CmNode *node;
   const char *user_id;
   const char *device_id;
-  gint64 user; /* sym */
+  gint64 user;          /* sym */
+  const gint *stopping; /* nullable, atomic: once it is not 0 nothing is waited for any more */
 } CmAsker;
 
 /**
