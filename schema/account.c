@@ -1,5 +1,7 @@
 #include "schema/account.h"
 
+#include "schema/token.h"
+
 #include <string.h>
 
 static const char *const origins[] = { "local", "ldap", "appservice", "guest", "service" };
@@ -21,7 +23,8 @@ static const CmSql sql_set_password = {
   "account_set_password", "UPDATE account SET password_hash = $2 WHERE user_id = $1"
 };
 static const CmSql sql_set_state = { "account_set_state",
-                                     "UPDATE account SET state = $2 WHERE user_id = $1" };
+                                     "UPDATE account SET state = $2"
+                                     " WHERE user_id = $1 AND state <> 'deactivated'" };
 static const CmSql sql_set_admin = { "account_set_admin",
                                      "UPDATE account SET admin = $2 WHERE user_id = $1" };
 static const CmSql sql_set_external_id = {
@@ -33,9 +36,6 @@ static const CmSql sql_end = {
 };
 /* What goes with the account at once. The rest has news for others, and is left by the node. */
 static const CmSql sql_end_parts[] = {
-  { "account_end_tokens", "DELETE FROM access_token WHERE user_id = $1" },
-  { "account_end_refresh_tokens", "DELETE FROM refresh_token WHERE user_id = $1" },
-  { "account_end_login_tokens", "DELETE FROM login_token WHERE user_id = $1" },
   { "account_end_openid_tokens", "DELETE FROM openid_token WHERE user_id = $1" },
   { "account_end_pushers", "DELETE FROM pusher WHERE user_id = $1" },
   { "account_end_threepids", "DELETE FROM threepid WHERE user_id = $1" },
@@ -245,6 +245,7 @@ cm_account_end (CmDb *db, const char *user_id, gboolean erase, GError **error)
   if (!transaction)
     return FALSE;
   if (!set (db, &sql_end, CM_ARGS (CM_TEXT (user_id), CM_BOOL (erase)), error) ||
+      !cm_token_delete_user (db, user_id, error) ||
       !run_all (db, sql_end_parts, G_N_ELEMENTS (sql_end_parts), user_id, error))
     return FALSE;
   if (erase && !run_all (db, sql_erase_parts, G_N_ELEMENTS (sql_erase_parts), user_id, error))

@@ -54,6 +54,7 @@ GPtrArray *cm_account_list (CmDb *db, const char *after, gint64 limit, GError **
 
 /* Each is CM_ERROR_NOT_FOUND without such an account. */
 gboolean cm_account_set_password (CmDb *db, const char *user_id, const char *hash, GError **error);
+/* Not of a deactivated one, which stays so. */
 gboolean cm_account_set_state (CmDb *db, const char *user_id, CmAccountState state, GError **error);
 gboolean cm_account_set_admin (CmDb *db, const char *user_id, gboolean admin, GError **error);
 /* @id NULL: the next sign-in through the directory links it anew. */

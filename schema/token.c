@@ -22,6 +22,15 @@ static const CmSql sql_delete_device[] = {
   { "refresh_token_delete_device",
     "DELETE FROM refresh_token WHERE user_id = $1 AND device_id = $2" },
 };
+static const CmSql sql_delete_user[] = {
+  { "token_delete_user_pushers", "DELETE FROM pusher p USING access_token t"
+                                 " WHERE p.token = t.id AND t.user_id = $1" },
+  { "token_delete_user", "DELETE FROM access_token WHERE user_id = $1" },
+  { "refresh_token_delete_user", "DELETE FROM refresh_token WHERE user_id = $1" },
+  { "login_token_delete_user", "DELETE FROM login_token WHERE user_id = $1" },
+};
+static const CmSql sql_any = { "token_any",
+                               "SELECT EXISTS (SELECT 1 FROM access_token WHERE user_id = $1)" };
 static const CmSql sql_mark_used = { "token_mark_used",
                                      "UPDATE access_token SET used = true WHERE id = $1" };
 static const CmSql sql_delete_before = { "refresh_token_delete_before",
@@ -146,6 +155,24 @@ cm_token_delete_device (CmDb *db, const char *user_id, const char *device_id, GE
       return FALSE;
   }
   return TRUE;
+}
+
+gboolean
+cm_token_delete_user (CmDb *db, const char *user_id, GError **error)
+{
+  for (gsize i = 0; i < G_N_ELEMENTS (sql_delete_user); i++) {
+    if (!cm_db_run (db, &sql_delete_user[i], CM_ARGS (CM_TEXT (user_id)), NULL, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+gboolean
+cm_token_any (CmDb *db, const char *user_id, gboolean *any, GError **error)
+{
+  g_autoptr (CmRows) rows = cm_db_query (db, &sql_any, CM_ARGS (CM_TEXT (user_id)), error);
+  *any = rows && cm_rows_boolean (rows, 0, 0);
+  return rows != NULL;
 }
 
 void

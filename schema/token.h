@@ -39,6 +39,10 @@ gboolean cm_token_insert (CmDb *db, const CmNewToken *token, GError **error);
 /* The tokens and pushers of a device. */
 gboolean
 cm_token_delete_device (CmDb *db, const char *user_id, const char *device_id, GError **error);
+/* All of a user's. */
+gboolean cm_token_delete_user (CmDb *db, const char *user_id, GError **error);
+/* Whether the user has any. */
+gboolean cm_token_any (CmDb *db, const char *user_id, gboolean *any, GError **error);
 void cm_token_write_delete_device (CmWrite *write, const char *user_id, const char *device_id);
 
 /* The first use of a token that came from a refresh: the refresh token before that is worth nothing

@@ -27,6 +27,7 @@ const CmCommand cm_commands[] = {
   { "say", "TEXT", "Has the running node's participant say something in a room", cm_cli_say },
   { "listen", "", "Prints what the running node's participant hears in a room", cm_cli_listen },
 #endif
+  { "user", "COMMAND", "Makes, changes and lists accounts", cm_cli_user },
   { "version", "", "Prints the version", run_version },
   { "help", "", "Prints this list", run_help },
   { NULL, NULL, NULL, NULL },

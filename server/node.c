@@ -10,7 +10,6 @@
 #include "schema/ids.h"
 #include "schema/migrate.h"
 #include "server/accounts/accounts.h"
-#include "server/accounts/deactivate.h"
 #include "federation/rooms.h"
 #include "server/api/federation/send.h"
 #include "server/config/config.h"
@@ -285,10 +284,17 @@ stop_http (CmNode *node)
 }
 
 static gboolean
-take_up_deactivations (CmNode *node, GError **error)
+start_account_news (CmNode *node, GError **error)
 {
-  cm_accounts_finish_deactivations (node);
+  cm_accounts_start_listening (node->accounts);
   return TRUE;
+}
+
+static void
+stop_account_news (CmNode *node)
+{
+  if (node->accounts)
+    cm_accounts_stop_listening (node->accounts);
 }
 
 #ifdef CM_WITH_OLM
@@ -368,7 +374,7 @@ static const Step steps[] = {
   { "router", CM_NODE_SERVE, start_router, stop_router },
   { "edge", CM_NODE_SERVE, start_http, stop_http },
   { "sync", CM_NODE_SERVE, start_sync, stop_sync },
-  { "deactivations", CM_NODE_SERVE, take_up_deactivations, NULL },
+  { "account news", CM_NODE_SERVE, start_account_news, stop_account_news },
 #ifdef CM_WITH_OLM
   { "participant", CM_NODE_SERVE, start_participant, stop_participant },
   { "control socket", CM_NODE_SERVE, start_control, stop_control },

@@ -1,6 +1,7 @@
 /* What the files of this folder share. */
 #pragma once
 
+#include "schema/news.h"
 #include "server/accounts/accounts.h"
 #include "server/accounts/directory.h"
 #include "server/accounts/last-seen.h"
@@ -15,6 +16,7 @@ struct _CmAccounts {
   CmLastSeen *seen;
   CmSpread *spread;
   CmDirectory *directory; /* NULL: there is none */
+  CmNews *news;           /* while it listens */
 };
 
 /* Milliseconds since 1970, as everywhere in the specification. */

@@ -5,6 +5,7 @@
 #include "schema/ids.h"
 #include "schema/profile.h"
 #include "schema/token.h"
+#include "server/accounts/deactivate.h"
 #include "server/accounts/tokens.h"
 #include "server/sync/hub.h"
 #include "server/config/config.h"
@@ -62,6 +63,47 @@ cm_accounts_forget (CmAccounts *accounts, const char *user_id, const char *devic
   cm_session_cache_drop (accounts->sessions, user_id, device_id);
   if (accounts->node->sync != NULL)
     cm_sync_hub_drop (accounts->node->sync, user_id, device_id);
+}
+
+/* Another process changed the account. Polls end only when all tokens did: they would otherwise end
+ * with the wrong error. */
+static void
+look_at (CmAccounts *accounts, const char *user_id)
+{
+  g_autoptr (GError) error = NULL;
+  gboolean any = TRUE;
+  g_autoptr (CmDb) db = cm_pool_get (accounts->node->pool, &error);
+  if (!db || !cm_token_any (db, user_id, &any, &error))
+    g_warning ("Cannot look at %s: %s", user_id, error->message);
+  g_clear_pointer (&db, cm_db_release);
+  if (!any)
+    cm_accounts_forget (accounts, user_id, NULL);
+  else
+    cm_session_cache_drop (accounts->sessions, user_id, NULL);
+}
+
+static void
+on_news (const char *text, gpointer data)
+{
+  CmAccounts *accounts = data;
+  if (text)
+    look_at (accounts, text);
+  else
+    cm_session_cache_drop_all (accounts->sessions);
+  cm_accounts_finish_deactivations (accounts->node);
+}
+
+void
+cm_accounts_start_listening (CmAccounts *accounts)
+{
+  accounts->news = cm_news_new (accounts->node->pool, CM_ACCOUNTS_CHANNEL, on_news, accounts);
+  cm_accounts_finish_deactivations (accounts->node);
+}
+
+void
+cm_accounts_stop_listening (CmAccounts *accounts)
+{
+  g_clear_pointer (&accounts->news, cm_news_free);
 }
 
 static CmSession *

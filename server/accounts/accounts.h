@@ -13,6 +13,14 @@ G_BEGIN_DECLS
 CmAccounts *cm_accounts_new (CmNode *node);
 void cm_accounts_free (CmAccounts *accounts);
 
+/* Where other processes tell of accounts they changed: the text is the user id. */
+#define CM_ACCOUNTS_CHANNEL "comity_account"
+
+/* Listens to that channel, and takes up in the background the deactivations that an earlier life of
+ * the node left undone. To be ended before the lanes are. */
+void cm_accounts_start_listening (CmAccounts *accounts);
+void cm_accounts_stop_listening (CmAccounts *accounts);
+
 /* CmAuthenticators.token. Errors: CM_ERROR_MISSING_TOKEN, CM_ERROR_UNKNOWN_TOKEN,
  * CM_ERROR_SOFT_LOGOUT (it ran out), CM_ERROR_USER_LOCKED, CM_ERROR_USER_SUSPENDED,
  * CM_ERROR_GUEST_ACCESS_FORBIDDEN, CM_ERROR_FORBIDDEN (not an administrator). May use the database.

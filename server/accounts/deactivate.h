@@ -10,7 +10,7 @@ G_BEGIN_DECLS
 /* @erase: what was said is hidden from newcomers, and the profile goes. CM_ERROR_NOT_FOUND. */
 gboolean cm_accounts_deactivate (CmNode *node, const char *user_id, gboolean erase, GError **error);
 
-/* Takes up in the background what an earlier life of the node left undone. */
+/* Takes up in the background what an earlier life of the node, or the command line, left undone. */
 void cm_accounts_finish_deactivations (CmNode *node);
 
 G_END_DECLS

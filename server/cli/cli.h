@@ -47,6 +47,7 @@ CmNode *cm_cli_open_node (const CmConfig *config);
   }
 
 int cm_cli_migrate (const CmCommand *command, int argc, char **argv);
+int cm_cli_user (const CmCommand *command, int argc, char **argv);
 int cm_cli_serve (const CmCommand *command, int argc, char **argv);
 int cm_cli_check_config (const CmCommand *command, int argc, char **argv);
 int cm_cli_say (const CmCommand *command, int argc, char **argv);

@@ -554,8 +554,8 @@ def test_CVE_2023_32682_deactivated_login(node):
     answer = user.post("/account/deactivate", {"auth": proof(user), "erase": True})
     assert answer == {"id_server_unbind_result": "success"}
     # Even if somebody gives it a password again.
-    node.sql("UPDATE account SET password_hash = (SELECT password_hash FROM account WHERE origin = 'local'"
-               f" AND password_hash IS NOT NULL LIMIT 1) WHERE user_id = '{user.user_id}'")
+    node.sql("UPDATE account SET password_hash = (SELECT password_hash FROM account WHERE user_id ="
+             f" '{node.new_user().user_id}') WHERE user_id = '{user.user_id}'")
     login(node, user.user_id, expect=(403, "M_USER_DEACTIVATED"))
     node.client().post("/login", {"type": "m.login.token", "token": token}, expect=(403, "M_FORBIDDEN"))
     node.client().post("/refresh", {"refresh_token": refreshable["refresh_token"]}, expect=(401, "M_UNKNOWN_TOKEN"))
