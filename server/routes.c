@@ -47,6 +47,7 @@ const CmRoute *const cm_route_tables[] = {
   cm_routes_typing,
   cm_routes_upgrade,
   cm_routes_user_keys,
+  cm_routes_user_directory,
   /* clang-format on */
 };
 /* clang-format on */
