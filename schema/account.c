@@ -7,11 +7,12 @@
 static const char *const origins[] = { "local", "ldap", "appservice", "guest", "service" };
 static const char *const states[] = { "active", "locked", "suspended", "deactivated" };
 
-#define COLUMNS "user_id, sym, origin, state, admin, erased, password_hash, external_id, created_ts"
+#define COLUMNS                                                                                    \
+  "user_id, sym, origin, state, admin, erased, password_hash, external_id, created_ts, suspended"
 
 static const CmSql sql_insert = { "account_insert",
                                   "INSERT INTO account (" COLUMNS ")"
-                                  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)" };
+                                  " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, false)" };
 static const CmSql sql_get = { "account_get",
                                "SELECT " COLUMNS " FROM account WHERE user_id = $1" };
 static const CmSql sql_lock = { "account_lock",
@@ -22,9 +23,13 @@ static const CmSql sql_list = { "account_list",
 static const CmSql sql_set_password = {
   "account_set_password", "UPDATE account SET password_hash = $2 WHERE user_id = $1"
 };
-static const CmSql sql_set_state = { "account_set_state",
-                                     "UPDATE account SET state = $2"
-                                     " WHERE user_id = $1 AND state <> 'deactivated'" };
+static const CmSql sql_set_locked = {
+  "account_set_locked", "UPDATE account SET state = CASE WHEN $2 THEN 'locked' ELSE 'active' END"
+                        " WHERE user_id = $1 AND state <> 'deactivated'"
+};
+static const CmSql sql_set_suspended = { "account_set_suspended",
+                                         "UPDATE account SET suspended = $2"
+                                         " WHERE user_id = $1 AND state <> 'deactivated'" };
 static const CmSql sql_set_admin = { "account_set_admin",
                                      "UPDATE account SET admin = $2 WHERE user_id = $1" };
 static const CmSql sql_set_external_id = {
@@ -109,13 +114,13 @@ cm_account_state_text (CmAccountState state)
 }
 
 CmAccountState
-cm_account_state_from_text (const char *text)
+cm_account_state_of (const char *text, gboolean suspended)
 {
-  for (gsize i = 0; i < G_N_ELEMENTS (states); i++) {
-    if (g_strcmp0 (text, states[i]) == 0)
-      return (CmAccountState) i;
-  }
-  return CM_ACCOUNT_DEACTIVATED;
+  if (g_strcmp0 (text, states[CM_ACCOUNT_ACTIVE]) == 0)
+    return suspended ? CM_ACCOUNT_SUSPENDED : CM_ACCOUNT_ACTIVE;
+  /* A text that this program does not know is read as the least of rights. */
+  return g_strcmp0 (text, states[CM_ACCOUNT_LOCKED]) == 0 ? CM_ACCOUNT_LOCKED
+                                                          : CM_ACCOUNT_DEACTIVATED;
 }
 
 static CmAccount *
@@ -125,7 +130,9 @@ account_of (const CmRows *rows, gsize row)
   account->user_id = g_strdup (cm_rows_text (rows, row, 0));
   account->sym = cm_rows_integer (rows, row, 1);
   account->origin = cm_account_origin_from_text (cm_rows_text (rows, row, 2));
-  account->state = cm_account_state_from_text (cm_rows_text (rows, row, 3));
+  account->suspended = cm_rows_boolean (rows, row, 9);
+  account->state = cm_account_state_of (cm_rows_text (rows, row, 3), account->suspended);
+  account->locked = account->state == CM_ACCOUNT_LOCKED;
   account->admin = cm_rows_boolean (rows, row, 4);
   account->erased = cm_rows_boolean (rows, row, 5);
   account->password_hash = g_strdup (cm_rows_text (rows, row, 6));
@@ -211,9 +218,15 @@ cm_account_write_password (CmWrite *write, const char *user_id, const char *hash
 }
 
 gboolean
-cm_account_set_state (CmDb *db, const char *user_id, CmAccountState state, GError **error)
+cm_account_set_locked (CmDb *db, const char *user_id, gboolean locked, GError **error)
 {
-  return set (db, &sql_set_state, CM_ARGS (CM_TEXT (user_id), CM_TEXT (states[state])), error);
+  return set (db, &sql_set_locked, CM_ARGS (CM_TEXT (user_id), CM_BOOL (locked)), error);
+}
+
+gboolean
+cm_account_set_suspended (CmDb *db, const char *user_id, gboolean suspended, GError **error)
+{
+  return set (db, &sql_set_suspended, CM_ARGS (CM_TEXT (user_id), CM_BOOL (suspended)), error);
 }
 
 gboolean

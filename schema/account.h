@@ -27,6 +27,8 @@ typedef struct {
   gint64 sym;
   CmAccountOrigin origin;
   CmAccountState state;
+  gboolean locked; /* both of these may be, whatever state says of the graver one */
+  gboolean suspended;
   gboolean admin;
   gboolean erased;
   char *password_hash; /* NULL: no password here */
@@ -40,7 +42,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (CmAccount, cm_account_free)
 const char *cm_account_origin_text (CmAccountOrigin origin);
 CmAccountOrigin cm_account_origin_from_text (const char *text);
 const char *cm_account_state_text (CmAccountState state);
-CmAccountState cm_account_state_from_text (const char *text);
+/* Of the columns state and suspended. */
+CmAccountState cm_account_state_of (const char *text, gboolean suspended);
 
 /* Stores @account. CM_ERROR_USER_IN_USE when the user id, or the directory's entry, has an account.
  */
@@ -54,8 +57,10 @@ GPtrArray *cm_account_list (CmDb *db, const char *after, gint64 limit, GError **
 
 /* Each is CM_ERROR_NOT_FOUND without such an account. */
 gboolean cm_account_set_password (CmDb *db, const char *user_id, const char *hash, GError **error);
-/* Not of a deactivated one, which stays so. */
-gboolean cm_account_set_state (CmDb *db, const char *user_id, CmAccountState state, GError **error);
+/* These two not of a deactivated one, which stays so. */
+gboolean cm_account_set_locked (CmDb *db, const char *user_id, gboolean locked, GError **error);
+gboolean
+cm_account_set_suspended (CmDb *db, const char *user_id, gboolean suspended, GError **error);
 gboolean cm_account_set_admin (CmDb *db, const char *user_id, gboolean admin, GError **error);
 /* @id NULL: the next sign-in through the directory links it anew. */
 gboolean cm_account_set_external_id (CmDb *db, const char *user_id, const char *id, GError **error);

@@ -2,7 +2,7 @@
 
 static const CmSql sql_find = {
   "token_find", "SELECT t.id, t.user_id, t.device_id, a.sym, t.expires_ts, t.refresh, t.used,"
-                " a.origin, a.state, a.admin"
+                " a.origin, a.state, a.admin, a.suspended"
                 " FROM access_token t JOIN account a USING (user_id) WHERE t.hash = $1"
 };
 static const CmSql sql_insert = {
@@ -105,7 +105,7 @@ cm_token_find (CmDb *db, const char *hash, GError **error)
   token->refresh = cm_rows_integer (rows, 0, 5);
   token->used = cm_rows_boolean (rows, 0, 6);
   token->origin = cm_account_origin_from_text (cm_rows_text (rows, 0, 7));
-  token->state = cm_account_state_from_text (cm_rows_text (rows, 0, 8));
+  token->state = cm_account_state_of (cm_rows_text (rows, 0, 8), cm_rows_boolean (rows, 0, 10));
   token->admin = cm_rows_boolean (rows, 0, 9);
   return token;
 }

@@ -7,7 +7,9 @@ const CmRoute *const cm_route_tables[] = {
   /* clang-format off */
   cm_routes_account,
   cm_routes_account_data,
+  cm_routes_admin,
   cm_routes_admin_register,
+  cm_routes_admin_users,
   cm_routes_context,
   cm_routes_create_room,
   cm_routes_cross_signing,

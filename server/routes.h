@@ -7,7 +7,9 @@ G_BEGIN_DECLS
 
 extern const CmRoute cm_routes_account[];
 extern const CmRoute cm_routes_account_data[];
+extern const CmRoute cm_routes_admin[];
 extern const CmRoute cm_routes_admin_register[];
+extern const CmRoute cm_routes_admin_users[];
 extern const CmRoute cm_routes_context[];
 extern const CmRoute cm_routes_create_room[];
 extern const CmRoute cm_routes_cross_signing[];

@@ -7,7 +7,8 @@ CREATE TABLE account (
     origin        text NOT NULL,                     -- local, ldap, appservice, guest, service: who vouches for it
     external_id   text COLLATE "C",                  -- of a directory: the entry's stable name
     admin         boolean NOT NULL DEFAULT false,
-    state         text NOT NULL DEFAULT 'active',    -- active, locked, suspended, deactivated
+    state         text NOT NULL DEFAULT 'active',    -- active, locked, deactivated
+    suspended     boolean NOT NULL DEFAULT false,
     erased        boolean NOT NULL DEFAULT false,
     created_ts    bigint NOT NULL,
     UNIQUE (origin, external_id)

@@ -1,16 +1,11 @@
 #include "server/accounts/directory.h"
 
 #include "crypto/hash.h"
-#include "server/accounts/watchdog.h"
+#include "server/accounts/ldap.h"
 
-#include <ldap.h>
 #include <string.h>
 
-#define TIMEOUT_S       4
-#define CONVERSATION_MS 4000
-#define LEFT_ALONE_US   (5 * G_USEC_PER_SEC)
-#define SIZE_LIMIT      2 /* one is wanted, two tell that the name is not unique */
-#define SYSTEM_CA_FILE  "/etc/ssl/certs/ca-certificates.crt"
+#define LEFT_ALONE_US (5 * G_USEC_PER_SEC)
 
 struct _CmDirectory {
   const CmConfig *config;
@@ -18,24 +13,6 @@ struct _CmDirectory {
   gint64 stalled_until_us;
   CmWatchdog *watchdog;
 };
-
-/* One conversation. Libldap's own limits do not cover all of it (a TLS handshake that is never
- * answered, answers that come in drops), so it is watched as a whole. */
-typedef struct {
-  LDAP *ld;
-  struct ldap_conncb callbacks;
-  CmWatchdog *watchdog;
-  CmWatch *watch; /* NULL before the connection is made */
-} Connection;
-
-static void
-connection_close (Connection *connection)
-{
-  ldap_unbind_ext_s (connection->ld, NULL, NULL);
-  cm_watchdog_remove (connection->watchdog, connection->watch);
-  g_free (connection);
-}
-G_DEFINE_AUTOPTR_CLEANUP_FUNC (Connection, connection_close)
 
 static void
 message_free (LDAPMessage *message)
@@ -115,108 +92,6 @@ forbidden (GError **error)
   return FALSE;
 }
 
-typedef struct {
-  int option;
-  const void *value;
-} Option;
-
-/* Called by libldap when the connection is made, before TLS. */
-static int
-on_connected (LDAP *ld, Sockbuf *socket, LDAPURLDesc *url, struct sockaddr *address,
-              struct ldap_conncb *callbacks)
-{
-  Connection *connection = callbacks->lc_arg;
-  ber_socket_t fd = -1;
-  ber_sockbuf_ctrl (socket, LBER_SB_OPT_GET_FD, &fd);
-  cm_watchdog_remove (connection->watchdog, connection->watch);
-  connection->watch = cm_watchdog_add (connection->watchdog, fd, CONVERSATION_MS);
-  return connection->watch ? 0 : -1;
-}
-
-static void
-on_disconnected (LDAP *ld, Sockbuf *socket, struct ldap_conncb *callbacks)
-{
-}
-
-static int
-set_options (Connection *connection, const Option *options, gsize n)
-{
-  for (gsize i = 0; i < n; i++) {
-    int code = ldap_set_option (connection->ld, options[i].option, options[i].value);
-    if (code != LDAP_OPT_SUCCESS)
-      return LDAP_LOCAL_ERROR;
-  }
-  return LDAP_SUCCESS;
-}
-
-/* Everything is said for each handle, so that neither a file nor the environment of the process has
- * a say. */
-static int
-configure (const CmConfig *config, Connection *connection)
-{
-  static const int version = LDAP_VERSION3;
-  static const int size_limit = SIZE_LIMIT;
-  static const int time_limit = TIMEOUT_S;
-  static const int deref = LDAP_DEREF_NEVER;
-  static const int demand = LDAP_OPT_X_TLS_DEMAND;
-  static const int tls_1_2 = LDAP_OPT_X_TLS_PROTOCOL_TLS1_2;
-  static const int client = 0;
-  static const struct timeval timeout = { .tv_sec = TIMEOUT_S };
-  const char *ca_file = config->ldap.ca_file ? config->ldap.ca_file : SYSTEM_CA_FILE;
-  const Option options[] = {
-    { LDAP_OPT_CONNECT_CB, &connection->callbacks },
-    { LDAP_OPT_PROTOCOL_VERSION, &version },
-    { LDAP_OPT_REFERRALS, LDAP_OPT_OFF },
-    { LDAP_OPT_RESTART, LDAP_OPT_ON },
-    { LDAP_OPT_DEREF, &deref },
-    { LDAP_OPT_SIZELIMIT, &size_limit },
-    { LDAP_OPT_TIMELIMIT, &time_limit },
-    { LDAP_OPT_NETWORK_TIMEOUT, &timeout },
-    { LDAP_OPT_TIMEOUT, &timeout },
-    { LDAP_OPT_X_TLS_REQUIRE_CERT, &demand },
-    { LDAP_OPT_X_TLS_REQUIRE_SAN, &demand },
-    { LDAP_OPT_X_TLS_PROTOCOL_MIN, &tls_1_2 },
-    { LDAP_OPT_X_TLS_CACERTFILE, ca_file },
-    { LDAP_OPT_X_TLS_NEWCTX, &client }, /* takes up those above, so it comes last */
-  };
-  return set_options (connection, options, G_N_ELEMENTS (options));
-}
-
-/* Not yet bound as anybody, but under TLS (or a unix socket). */
-static Connection *
-open_connection (CmDirectory *directory, GError **error)
-{
-  const char *uri = directory->config->ldap.uri;
-  LDAP *ld = NULL;
-  int code = ldap_initialize (&ld, uri);
-  if (code != LDAP_SUCCESS) {
-    unavailable (directory, "its uri", code, error);
-    return NULL;
-  }
-  g_autoptr (Connection) connection = g_new0 (Connection, 1);
-  connection->ld = ld;
-  connection->watchdog = directory->watchdog;
-  connection->callbacks = (struct ldap_conncb){ .lc_add = on_connected,
-                                                .lc_del = on_disconnected,
-                                                .lc_arg = connection };
-  code = configure (directory->config, connection);
-  /* Whatever the configuration says: what is not TLS from the start becomes so, or ends here. */
-  if (code == LDAP_SUCCESS && g_ascii_strncasecmp (uri, "ldap:", 5) == 0)
-    code = ldap_start_tls_s (ld, NULL, NULL);
-  if (code == LDAP_SUCCESS)
-    return g_steal_pointer (&connection);
-  unavailable (directory, "TLS", code, error);
-  return NULL;
-}
-
-/* An LDAP result code. */
-static int
-bind_as (Connection *connection, const char *dn, const char *password)
-{
-  struct berval credentials = { .bv_len = strlen (password), .bv_val = (char *) password };
-  return ldap_sasl_bind_s (connection->ld, dn, LDAP_SASL_SIMPLE, &credentials, NULL, NULL, NULL);
-}
-
 /* The first line of the file; it is read each time, so that it can be changed at any time. */
 static char *
 read_bind_password (const CmConfig *config, GError **error)
@@ -233,14 +108,14 @@ read_bind_password (const CmConfig *config, GError **error)
 }
 
 static gboolean
-bind_as_node (CmDirectory *directory, Connection *connection, GError **error)
+bind_as_node (CmDirectory *directory, CmLdap *connection, GError **error)
 {
   if (!directory->config->ldap.bind_dn)
     return TRUE;
   g_autofree char *password = read_bind_password (directory->config, error);
   if (!password)
     return FALSE;
-  int code = bind_as (connection, directory->config->ldap.bind_dn, password);
+  int code = cm_ldap_bind (connection, directory->config->ldap.bind_dn, password);
   return code == LDAP_SUCCESS || unavailable (directory, "the bind of bind_dn", code, error);
 }
 
@@ -261,7 +136,7 @@ person_filter (const CmConfig *config, const char *localpart)
 /* Everything that @localpart matches; a result with more than one entry is of no use, and not an
  * error. */
 static LDAPMessage *
-search (CmDirectory *directory, Connection *connection, const char *localpart, GError **error)
+search (CmDirectory *directory, CmLdap *connection, const char *localpart, GError **error)
 {
   const CmConfig *config = directory->config;
   g_autofree char *filter = person_filter (config, localpart);
@@ -274,8 +149,9 @@ search (CmDirectory *directory, Connection *connection, const char *localpart, G
   g_autoptr (LDAPMessage) result = NULL;
   int code = LDAP_FILTER_ERROR;
   if (filter)
-    code = ldap_search_ext_s (connection->ld, config->ldap.user_base, LDAP_SCOPE_SUBTREE, filter,
-                              (char **) attributes, 0, NULL, NULL, NULL, SIZE_LIMIT, &result);
+    code =
+        ldap_search_ext_s (connection->handle, config->ldap.user_base, LDAP_SCOPE_SUBTREE, filter,
+                           (char **) attributes, 0, NULL, NULL, NULL, CM_LDAP_SIZE_LIMIT, &result);
   if (code == LDAP_SUCCESS || code == LDAP_SIZELIMIT_EXCEEDED)
     return g_steal_pointer (&result);
   unavailable (directory, "the search", code, error);
@@ -285,11 +161,11 @@ search (CmDirectory *directory, Connection *connection, const char *localpart, G
 /* (transfer full) the first value that is a text of at least one character; NULL when there is
  * none. @count (nullable) gets the number of values. */
 static char *
-value_of (Connection *connection, LDAPMessage *entry, const char *attribute, int *count)
+value_of (CmLdap *connection, LDAPMessage *entry, const char *attribute, int *count)
 {
   char *text = NULL;
   struct berval **values =
-      attribute ? ldap_get_values_len (connection->ld, entry, attribute) : NULL;
+      attribute ? ldap_get_values_len (connection->handle, entry, attribute) : NULL;
   if (count)
     *count = ldap_count_values_len (values);
   for (gsize i = 0; values && values[i] && !text; i++) {
@@ -306,7 +182,7 @@ value_of (Connection *connection, LDAPMessage *entry, const char *attribute, int
 /* The directory compares by its own rules (case, spaces): the name must be the one that was asked
  * for, and the only one. */
 static gboolean
-is_named (const CmConfig *config, Connection *connection, LDAPMessage *entry, const char *localpart)
+is_named (const CmConfig *config, CmLdap *connection, LDAPMessage *entry, const char *localpart)
 {
   int count;
   g_autofree char *name = value_of (connection, entry, config->ldap.localpart_attribute, &count);
@@ -314,9 +190,9 @@ is_named (const CmConfig *config, Connection *connection, LDAPMessage *entry, co
 }
 
 static CmPerson *
-person_of (const CmConfig *config, Connection *connection, LDAPMessage *entry)
+person_of (const CmConfig *config, CmLdap *connection, LDAPMessage *entry)
 {
-  char *dn = ldap_get_dn (connection->ld, entry);
+  char *dn = ldap_get_dn (connection->handle, entry);
   if (!dn || dn[0] == '\0') {
     ldap_memfree (dn);
     return NULL;
@@ -335,25 +211,30 @@ person_of (const CmConfig *config, Connection *connection, LDAPMessage *entry)
 /* The one person of this name (transfer full); NULL without @error when there is none, or more than
  * one. */
 static CmPerson *
-find (CmDirectory *directory, Connection *connection, const char *localpart, GError **error)
+find (CmDirectory *directory, CmLdap *connection, const char *localpart, GError **error)
 {
   if (!bind_as_node (directory, connection, error))
     return NULL;
   g_autoptr (LDAPMessage) result = search (directory, connection, localpart, error);
   if (!result)
     return NULL;
-  LDAPMessage *entry = ldap_first_entry (connection->ld, result);
-  if (!entry || ldap_count_entries (connection->ld, result) != 1 ||
+  LDAPMessage *entry = ldap_first_entry (connection->handle, result);
+  if (!entry || ldap_count_entries (connection->handle, result) != 1 ||
       !is_named (directory->config, connection, entry, localpart))
     return NULL;
   return person_of (directory->config, connection, entry);
 }
 
-static Connection *
+static CmLdap *
 begin (CmDirectory *directory, GError **error)
 {
-  if (!is_stalled (directory))
-    return open_connection (directory, error);
+  int code = LDAP_SERVER_DOWN;
+  if (!is_stalled (directory)) {
+    CmLdap *connection = cm_ldap_open (directory->config, directory->watchdog, &code);
+    if (!connection)
+      unavailable (directory, "the beginning, or TLS", code, error);
+    return connection;
+  }
   g_set_error_literal (error, CM_ERROR, CM_ERROR_UNAVAILABLE, "The directory is not available");
   return NULL;
 }
@@ -361,20 +242,20 @@ begin (CmDirectory *directory, GError **error)
 /* Directories that cannot say who is bound (RFC 4532 is optional) are believed; one that says
  * "nobody" is too. */
 static gboolean
-is_bound (Connection *connection)
+is_bound (CmLdap *connection)
 {
   struct berval *identity = NULL;
-  int code = ldap_whoami_s (connection->ld, &identity, NULL, NULL);
+  int code = ldap_whoami_s (connection->handle, &identity, NULL, NULL);
   gboolean anonymous = code == LDAP_SUCCESS && (!identity || identity->bv_len == 0);
   ber_bvfree (identity);
   return !anonymous;
 }
 
 static gboolean
-prove (CmDirectory *directory, Connection *connection, const char *dn, const char *password,
+prove (CmDirectory *directory, CmLdap *connection, const char *dn, const char *password,
        GError **error)
 {
-  int code = bind_as (connection, dn, password);
+  int code = cm_ldap_bind (connection, dn, password);
   if (means_no_answer (code) || code == LDAP_BUSY || code == LDAP_UNAVAILABLE)
     return unavailable (directory, "the bind of a person", code, error);
   return (code == LDAP_SUCCESS && is_bound (connection)) || forbidden (error);
@@ -382,12 +263,12 @@ prove (CmDirectory *directory, Connection *connection, const char *dn, const cha
 
 /* Somebody who is not there: the same steps, so that time does not tell. */
 static CmPerson *
-sign_in_nobody (CmDirectory *directory, Connection *connection, GError **error)
+sign_in_nobody (CmDirectory *directory, CmLdap *connection, GError **error)
 {
   g_autofree char *nobody = cm_random_token (20);
   g_autofree char *dn = g_strdup_printf ("%s=%s,%s", directory->config->ldap.localpart_attribute,
                                          nobody, directory->config->ldap.user_base);
-  bind_as (connection, dn, nobody);
+  cm_ldap_bind (connection, dn, nobody);
   forbidden (error);
   return NULL;
 }
@@ -401,7 +282,7 @@ cm_directory_sign_in (CmDirectory *directory, const char *localpart, const char 
     forbidden (error);
     return NULL;
   }
-  g_autoptr (Connection) connection = begin (directory, error);
+  g_autoptr (CmLdap) connection = begin (directory, error);
   if (!connection)
     return NULL;
   g_autoptr (CmPerson) person = find (directory, connection, localpart, &failure);
@@ -420,7 +301,7 @@ cm_directory_has (CmDirectory *directory, const char *localpart, gboolean *has, 
 {
   g_autoptr (GError) failure = NULL;
   *has = FALSE;
-  g_autoptr (Connection) connection = begin (directory, error);
+  g_autoptr (CmLdap) connection = begin (directory, error);
   if (!connection)
     return FALSE;
   g_autoptr (CmPerson) person = find (directory, connection, localpart, &failure);

@@ -150,22 +150,23 @@ do_deactivate (const Job *job, GError **error)
 }
 
 static gboolean
-set_state (const Job *job, CmAccountState state, GError **error)
+set_locked (const Job *job, gboolean locked, GError **error)
 {
   g_autoptr (CmDb) db = cm_pool_get (job->node->pool, error);
-  return db && cm_account_set_state (db, job->user_id, state, error) && tell_node (db, job, error);
+  return db && cm_account_set_locked (db, job->user_id, locked, error) &&
+         tell_node (db, job, error);
 }
 
 static gboolean
 do_lock (const Job *job, GError **error)
 {
-  return set_state (job, CM_ACCOUNT_LOCKED, error);
+  return set_locked (job, TRUE, error);
 }
 
 static gboolean
 do_unlock (const Job *job, GError **error)
 {
-  return set_state (job, CM_ACCOUNT_ACTIVE, error);
+  return set_locked (job, FALSE, error);
 }
 
 static gboolean

@@ -579,7 +579,7 @@ def test_locked_and_suspended_accounts(make_node):
     node = make_node("states.localhost").start()
     user, other = node.new_user(), node.new_user("other")
     node.sql(f"UPDATE account SET state = 'locked' WHERE user_id = '{user.user_id}'")
-    node.sql(f"UPDATE account SET state = 'suspended' WHERE user_id = '{other.user_id}'")
+    node.sql(f"UPDATE account SET suspended = true WHERE user_id = '{other.user_id}'")
     node.restart()
     assert user.get("/account/whoami", expect=(401, "M_USER_LOCKED"))["soft_logout"] is True
     login(node, user.user_id, expect=(401, "M_USER_LOCKED"))
