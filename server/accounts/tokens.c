@@ -173,36 +173,37 @@ list_devices (CmNode *node, const char *user_id, GError **error)
   return db ? cm_device_list (db, user_id, error) : NULL;
 }
 
+/* @extra: transfer full, nullable. */
 static gboolean
-is_listed (const GPtrArray *devices, const char *device_id)
-{
-  for (guint i = 0; i < devices->len; i++) {
-    if (strcmp (((const CmDevice *) devices->pdata[i])->device_id, device_id) == 0)
-      return TRUE;
-  }
-  return FALSE;
-}
-
-gboolean
-cm_tokens_delete_devices (CmNode *node, const char *user_id, const char *const *device_ids,
-                          CmWrite *extra, GError **error)
+delete_devices (CmNode *node, const char *user_id, const GPtrArray *device_ids, CmWrite *extra,
+                GError **error)
 {
   g_autoptr (CmWrite) write = extra ? extra : cm_write_new ();
-  g_autoptr (GPtrArray) devices = list_devices (node, user_id, error);
-  if (!devices)
-    return FALSE;
-  for (gsize i = 0; device_ids[i]; i++) {
-    if (!is_listed (devices, device_ids[i]))
-      continue;
-    cm_device_write_delete (write, user_id, device_ids[i]);
-    if (!cm_device_lists_device_deleted (node, write, user_id, device_ids[i], error))
+  for (guint i = 0; i < device_ids->len; i++) {
+    cm_device_write_delete (write, user_id, device_ids->pdata[i]);
+    if (!cm_device_lists_device_deleted (node, write, user_id, device_ids->pdata[i], error))
       return FALSE;
   }
   if (cm_committer_commit (node->committer, g_steal_pointer (&write), error) < 0)
     return FALSE;
-  for (gsize i = 0; device_ids[i]; i++)
-    cm_accounts_forget (node->accounts, user_id, device_ids[i]);
+  for (guint i = 0; i < device_ids->len; i++)
+    cm_accounts_forget (node->accounts, user_id, device_ids->pdata[i]);
   return TRUE;
+}
+
+/* Others are told of what is deleted, so what never was is not. */
+gboolean
+cm_tokens_delete_devices (CmNode *node, const char *user_id, const char *const *device_ids,
+                          GError **error)
+{
+  g_autoptr (GPtrArray) devices = list_devices (node, user_id, error);
+  g_autoptr (GPtrArray) wanted = g_ptr_array_new ();
+  for (guint i = 0; devices && i < devices->len; i++) {
+    const CmDevice *device = devices->pdata[i];
+    if (g_strv_contains (device_ids, device->device_id))
+      g_ptr_array_add (wanted, device->device_id);
+  }
+  return devices && delete_devices (node, user_id, wanted, NULL, error);
 }
 
 gboolean
@@ -211,15 +212,11 @@ cm_tokens_delete_others (CmNode *node, const char *user_id, const char *keep, Cm
 {
   g_autoptr (CmWrite) write = extra;
   g_autoptr (GPtrArray) devices = list_devices (node, user_id, error);
-  if (!devices)
-    return FALSE;
-  g_autoptr (GPtrArray) device_ids = g_ptr_array_new ();
-  for (guint i = 0; i < devices->len; i++) {
+  g_autoptr (GPtrArray) others = g_ptr_array_new ();
+  for (guint i = 0; devices && i < devices->len; i++) {
     const CmDevice *device = devices->pdata[i];
     if (g_strcmp0 (device->device_id, keep) != 0)
-      g_ptr_array_add (device_ids, device->device_id);
+      g_ptr_array_add (others, device->device_id);
   }
-  g_ptr_array_add (device_ids, NULL);
-  return cm_tokens_delete_devices (node, user_id, (const char *const *) device_ids->pdata,
-                                   g_steal_pointer (&write), error);
+  return devices && delete_devices (node, user_id, others, g_steal_pointer (&write), error);
 }

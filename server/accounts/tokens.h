@@ -33,11 +33,12 @@ CmTokens *cm_tokens_issue (CmNode *node, const CmSignIn *sign_in, GError **error
  * when the new pair is used. CM_ERROR_UNKNOWN_TOKEN. */
 CmTokens *cm_tokens_refresh (CmNode *node, const char *refresh_token, GError **error);
 
-/* Deletes devices, with their tokens, pushers and keys; @extra (nullable, transfer full) is
- * committed with that. Those that are not there are passed over. */
+/* Deletes devices (NULL-terminated), with their tokens, pushers and keys. Those that are not there
+ * are passed over. */
 gboolean cm_tokens_delete_devices (CmNode *node, const char *user_id, const char *const *device_ids,
-                                   CmWrite *extra, GError **error);
-/* All of a user's devices but @keep (nullable). */
+                                   GError **error);
+/* All of a user's devices but @keep (nullable); @extra (nullable, transfer full) is committed with
+ * that. */
 gboolean cm_tokens_delete_others (CmNode *node, const char *user_id, const char *keep,
                                   CmWrite *extra, GError **error);
 

@@ -27,7 +27,7 @@ static CmReply *
 logout (CmCall *call, GError **error)
 {
   const char *device_ids[] = { cm_call_device (call), NULL };
-  if (!cm_tokens_delete_devices (cm_call_node (call), cm_call_user (call), device_ids, NULL, error))
+  if (!cm_tokens_delete_devices (cm_call_node (call), cm_call_user (call), device_ids, error))
     return NULL;
   return cm_reply_empty ();
 }

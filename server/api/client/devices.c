@@ -107,7 +107,7 @@ delete_device (CmCall *call, GError **error)
   g_autoptr (CmReply) challenge = NULL;
   if (!cm_uia_check (call, CM_UIA_OWNER, &challenge, error))
     return g_steal_pointer (&challenge);
-  if (!cm_tokens_delete_devices (cm_call_node (call), cm_call_user (call), device_ids, NULL, error))
+  if (!cm_tokens_delete_devices (cm_call_node (call), cm_call_user (call), device_ids, error))
     return NULL;
   return cm_reply_empty ();
 }
@@ -146,7 +146,7 @@ delete_devices (CmCall *call, GError **error)
   if (!cm_uia_check (call, CM_UIA_OWNER, &challenge, error))
     return g_steal_pointer (&challenge);
   if (!cm_tokens_delete_devices (cm_call_node (call), cm_call_user (call),
-                                 (const char *const *) devices->pdata, NULL, error))
+                                 (const char *const *) devices->pdata, error))
     return NULL;
   return cm_reply_empty ();
 }

@@ -62,7 +62,7 @@ capabilities (CmCall *call, GError **error)
   put_capability (writer, "m.set_displayname", TRUE);
   put_capability (writer, "m.set_avatar_url", TRUE);
   put_capability (writer, "m.3pid_changes", FALSE);
-  put_capability (writer, "m.get_login_token", FALSE);
+  put_capability (writer, "m.get_login_token", TRUE);
   cm_json_close (writer);
   cm_json_close (writer);
   return cm_reply_json (writer);
