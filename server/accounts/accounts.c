@@ -43,8 +43,12 @@ void
 cm_accounts_forget (CmAccounts *accounts, const char *user_id, const char *device_id)
 {
   cm_session_cache_drop (accounts->sessions, user_id, device_id);
-  if (accounts->node->sync != NULL)
-    cm_sync_hub_drop (accounts->node->sync, user_id, device_id);
+  CmSyncHub *hub = accounts->node->sync;
+  if (!hub)
+    return;
+  cm_sync_hub_drop (hub, user_id, device_id);
+  /* Their pushers went with the tokens. */
+  cm_sync_hub_forget_profile (hub, user_id);
 }
 
 /* Another process changed the account. Polls end only when all tokens did: they would otherwise end

@@ -430,6 +430,49 @@ def test_class_token_revocation(node):
     login(node, user.user_id, "new one")
 
 
+def held_sync(client):
+    """Starts a long poll; returns what gives its response, once it has one."""
+    since = client.sync()["next_batch"]
+    responses = []
+
+    def poll():
+        responses.append(client.request("GET", "/sync", params={"since": since, "timeout": 30000}))
+
+    thread = threading.Thread(target=poll)
+    thread.start()
+    time.sleep(0.3)
+    assert not responses, responses[0].text
+
+    def finish():
+        thread.join(5)
+        assert responses, "the poll is still held"
+        return responses[0]
+
+    return finish
+
+
+@pytest.mark.parametrize("way", ["logout", "logout_all", "delete_device", "password", "deactivate", "sign_in_again", "refresh"])
+def test_class_token_revocation_ends_open_polls(node, way):
+    user = node.new_user()
+    answer = login(node, user.user_id, refresh_token=True)
+    client, owner = signed_in(node, answer), user.another_device()
+    other, held = held_sync(user), held_sync(client)
+    {"logout": lambda: client.post("/logout"),
+     "logout_all": lambda: node.client().post("/logout/all", token=client.token),
+     "delete_device": lambda: owner.delete(f"/devices/{client.device_id}", {"auth": proof(user)}),
+     "password": lambda: owner.post("/account/password", {"new_password": "new", "auth": proof(user)}),
+     "deactivate": lambda: owner.post("/account/deactivate", {"auth": proof(user)}),
+     "sign_in_again": lambda: login(node, user.user_id, device_id=client.device_id),
+     "refresh": lambda: node.client().post("/refresh", {"refresh_token": answer["refresh_token"]})}[way]()
+    response = held()
+    assert response.status_code == 401 and response.json()["errcode"] == "M_UNKNOWN_TOKEN"
+    if way in ("logout_all", "deactivate", "password"):
+        assert other().status_code == 401
+    else:
+        user.put(f"/user/{user.user_id}/account_data/a.b", {})
+        assert other().status_code == 200
+
+
 def test_tokens_survive_a_restart(make_node):
     node = make_node("again.localhost").start()
     user = node.new_user()
