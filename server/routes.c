@@ -48,8 +48,8 @@ const CmRoute *const cm_route_tables[] = {
   cm_routes_to_device,
   cm_routes_typing,
   cm_routes_upgrade,
-  cm_routes_user_keys,
   cm_routes_user_directory,
+  cm_routes_user_keys,
   /* clang-format on */
 };
 /* clang-format on */

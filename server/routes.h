@@ -48,9 +48,8 @@ extern const CmRoute cm_routes_tags[];
 extern const CmRoute cm_routes_to_device[];
 extern const CmRoute cm_routes_typing[];
 extern const CmRoute cm_routes_upgrade[];
-extern const CmRoute cm_routes_user_keys[];
-
 extern const CmRoute cm_routes_user_directory[];
+extern const CmRoute cm_routes_user_keys[];
 
 extern const CmRoute *const cm_route_tables[];
 extern const gsize cm_n_route_tables;
