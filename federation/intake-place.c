@@ -101,11 +101,12 @@ state_before (CmRooms *rooms, const CmGap *gap, const CmEvent *event, GError **e
   return cm_event_store_resolve (cm_rooms_events (rooms), event->version, maps, 2, error);
 }
 
-/* @last: whether it is the event that all is done for. Others that cannot be judged are left. */
+/* Events of which not enough could be had are left out; the newest, for which all is done, must not
+ * be. */
 static gboolean
-place_event (CmRoomWrite *write, CmRooms *rooms, const CmGap *gap, CmEvent *event, gboolean last,
-             GError **error)
+place_event (CmRoomWrite *write, CmRooms *rooms, const CmGap *gap, guint index, GError **error)
 {
+  CmEvent *event = gap->events->pdata[index];
   g_autoptr (GPtrArray) missing_prev = NULL, missing_auth = NULL;
   g_autoptr (GError) failure = NULL;
   CmVerdict verdict;
@@ -117,9 +118,13 @@ place_event (CmRoomWrite *write, CmRooms *rooms, const CmGap *gap, CmEvent *even
     g_propagate_error (error, g_steal_pointer (&failure));
     return FALSE;
   }
-  if (missing_auth->len == 0 && (before != NULL || missing_prev->len == 0))
+  gboolean placeable = missing_auth->len == 0 && (before != NULL || missing_prev->len == 0);
+  if (placeable && gap->positions != NULL)
+    return cm_room_write_history (write, event, before,
+                                  g_array_index (gap->positions, gint64, index), &verdict, error);
+  if (placeable)
     return cm_room_write_live (write, event, before, 0, &verdict, error);
-  if (!last)
+  if (gap->positions != NULL || index + 1 < gap->events->len)
     return TRUE;
   g_set_error_literal (error, CM_ERROR, CM_ERROR_BAD_GATEWAY,
                        "What the event stands on could not be fetched");
@@ -132,7 +137,7 @@ place_gap (CmRoomWrite *write, CmRooms *rooms, const CmGap *gap, GError **error)
   if (!cm_place_outliers (write, rooms, gap->outliers, error))
     return FALSE;
   for (guint i = 0; i < gap->events->len; i++) {
-    if (!place_event (write, rooms, gap, gap->events->pdata[i], i + 1 == gap->events->len, error))
+    if (!place_event (write, rooms, gap, i, error))
       return FALSE;
   }
   return TRUE;
@@ -167,8 +172,8 @@ renew_gap (CmGap *gap, GError **error)
   return TRUE;
 }
 
-static gboolean
-write_gap (CmIntake *intake, const char *room_id, CmGap *gap, GError **error)
+gboolean
+cm_gap_store (CmIntake *intake, const char *room_id, CmGap *gap, GError **error)
 {
   CmRooms *rooms = intake->parts.rooms;
 
@@ -200,8 +205,5 @@ cm_intake_place (CmIntake *intake, const char *server, CmRoom *room, CmEvent *ev
 
   if (gap == NULL)
     return FALSE;
-  GPtrArray *sorted = cm_events_sort (gap->outliers, CM_EDGE_AUTH);
-  g_ptr_array_unref (gap->outliers);
-  gap->outliers = sorted;
-  return write_gap (intake, view->room_id, gap, error);
+  return cm_gap_store (intake, view->room_id, gap, error);
 }

@@ -68,6 +68,8 @@ typedef struct {
   GPtrArray *events;   /* of CmEvent: the newest ancestors and the event, oldest first */
   GHashTable *states;  /* event id -> GPtrArray of ids: the state before those whose prev events
                           stay unknown */
+  GArray *positions; /* NULL: they are the newest of the room; else they are history, and these its
+                        places (gint64) */
 } CmGap;
 
 void cm_gap_free (CmGap *gap);
@@ -77,6 +79,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (CmGap, cm_gap_free)
 CmGap *cm_gap_fetch (const CmAsk *ask, CmEvent *event, GError **error);
 /* Asks for the state before @event alone. */
 CmGap *cm_gap_fetch_state (const CmAsk *ask, CmEvent *event, GError **error);
+/* Makes a gap of @events, history that the server gave: asks for the state before the oldest. */
+CmGap *cm_gap_of_history (const CmAsk *ask, GPtrArray *events, GError **error);
 /* Asks for the auth events that @events lack; adds them to @outliers. */
 gboolean
 cm_ask_auth_events (const CmAsk *ask, GPtrArray *events, GPtrArray *outliers, GError **error);
@@ -89,6 +93,8 @@ cm_place_outliers (CmRoomWrite *write, CmRooms *rooms, GPtrArray *outliers, GErr
  * rejected. */
 CmStateMap *
 cm_place_state (CmRooms *rooms, const CmRoomVersion *version, GPtrArray *ids, GError **error);
+/* Stores a gap of @room_id, as one write. */
+gboolean cm_gap_store (CmIntake *intake, const char *room_id, CmGap *gap, GError **error);
 /* Fetches what @event lacks from @server and stores it all, as one write. */
 gboolean cm_intake_place (CmIntake *intake, const char *server, CmRoom *room, CmEvent *event,
                           GError **error);

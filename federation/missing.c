@@ -21,6 +21,7 @@ cm_gap_free (CmGap *gap)
   g_clear_pointer (&gap->outliers, g_ptr_array_unref);
   g_clear_pointer (&gap->events, g_ptr_array_unref);
   g_clear_pointer (&gap->states, g_hash_table_unref);
+  g_clear_pointer (&gap->positions, g_array_unref);
   g_free (gap);
 }
 
@@ -31,7 +32,7 @@ new_events (void)
 }
 
 static CmGap *
-new_gap (CmEvent *event)
+new_gap (void)
 {
   CmGap *gap = g_new0 (CmGap, 1);
 
@@ -39,6 +40,14 @@ new_gap (CmEvent *event)
   gap->events = new_events ();
   gap->states =
       g_hash_table_new_full (g_str_hash, g_str_equal, g_free, (GDestroyNotify) g_ptr_array_unref);
+  return gap;
+}
+
+static CmGap *
+new_gap_before (CmEvent *event)
+{
+  CmGap *gap = new_gap ();
+
   g_ptr_array_add (gap->events, cm_event_ref (event));
   return gap;
 }
@@ -264,21 +273,35 @@ cm_ask_auth_events (const CmAsk *ask, GPtrArray *events, GPtrArray *outliers, GE
   return TRUE;
 }
 
+/* Auth events before those that name them, and ancestors before their descendants. */
+static void
+sort_gap (CmGap *gap)
+{
+  GPtrArray *outliers = cm_events_sort (gap->outliers, CM_EDGE_AUTH);
+  GPtrArray *events = cm_events_sort (gap->events, CM_EDGE_PREV | CM_EDGE_AUTH);
+
+  g_ptr_array_unref (gap->outliers);
+  g_ptr_array_unref (gap->events);
+  gap->outliers = outliers;
+  gap->events = events;
+}
+
 CmGap *
 cm_gap_fetch_state (const CmAsk *ask, CmEvent *event, GError **error)
 {
-  g_autoptr (CmGap) gap = new_gap (event);
+  g_autoptr (CmGap) gap = new_gap_before (event);
 
   if (!ask_state_before (ask, gap, event, error) ||
       !cm_ask_auth_events (ask, gap->events, gap->outliers, error))
     return NULL;
+  sort_gap (gap);
   return g_steal_pointer (&gap);
 }
 
 CmGap *
 cm_gap_fetch (const CmAsk *ask, CmEvent *event, GError **error)
 {
-  g_autoptr (CmGap) gap = new_gap (event);
+  g_autoptr (CmGap) gap = new_gap_before (event);
 
   if (!ask_ancestors (ask, gap, error))
     return NULL;
@@ -293,8 +316,37 @@ cm_gap_fetch (const CmAsk *ask, CmEvent *event, GError **error)
   }
   if (!cm_ask_auth_events (ask, gap->events, gap->outliers, error))
     return NULL;
-  GPtrArray *sorted = cm_events_sort (gap->events, CM_EDGE_PREV | CM_EDGE_AUTH);
-  g_ptr_array_unref (gap->events);
-  gap->events = sorted;
+  sort_gap (gap);
   return g_steal_pointer (&gap);
+}
+
+static int
+newest_first (gconstpointer a, gconstpointer b)
+{
+  const CmEvent *x = *(CmEvent *const *) a, *y = *(CmEvent *const *) b;
+
+  return x->depth < y->depth ? 1 : x->depth > y->depth ? -1 : 0;
+}
+
+CmGap *
+cm_gap_of_history (const CmAsk *ask, GPtrArray *events, GError **error)
+{
+  g_autoptr (CmGap) gap = new_gap ();
+  g_autoptr (GPtrArray) frontier = find_frontier (ask, events, error);
+
+  if (frontier == NULL)
+    return NULL;
+  g_ptr_array_unref (gap->events);
+  gap->events = g_ptr_array_ref (events);
+  /* What stands on the others is left out: it can be asked for again. */
+  g_ptr_array_sort (frontier, newest_first);
+  for (guint i = 0; i < frontier->len && i < MAX_STATES; i++) {
+    if (!ask_state_before (ask, gap, frontier->pdata[i], error))
+      return NULL;
+  }
+  if (!cm_ask_auth_events (ask, gap->events, gap->outliers, error))
+    return NULL;
+  sort_gap (gap);
+  gap->positions = cm_rooms_history_positions (ask->intake->parts.rooms, gap->events->len, error);
+  return gap->positions != NULL ? g_steal_pointer (&gap) : NULL;
 }

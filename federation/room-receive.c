@@ -292,8 +292,8 @@ cm_room_write_live (CmRoomWrite *write, CmEvent *event, CmStateMap *given, CmSto
 }
 
 gboolean
-cm_room_write_history (CmRoomWrite *write, CmEvent *event, CmStateMap *given, CmVerdict *verdict,
-                       GError **error)
+cm_room_write_history (CmRoomWrite *write, CmEvent *event, CmStateMap *given, gint64 position,
+                       CmVerdict *verdict, GError **error)
 {
   g_auto (Arrival) arrival = { 0 };
   g_auto (CmState) before = { 0 }, after = { 0 };
@@ -307,12 +307,11 @@ cm_room_write_history (CmRoomWrite *write, CmEvent *event, CmStateMap *given, Cm
     return FALSE;
   if (*verdict == CM_VERDICT_REJECTED)
     return put_aside (write, &arrival, &before, CM_EVENT_REJECTED, error);
-  gint64 number = cm_ids_next (write->room->rooms->parts.ids, CM_SEQUENCE_BACKFILL, error);
-  if (number == 0 || !set_states (write, arrival.event, &before, &after, error))
+  if (!set_states (write, arrival.event, &before, &after, error))
     return FALSE;
-  arrival.event->position = -number;
+  arrival.event->position = position;
   arrival.place.visible = arrival.place.negative = TRUE;
-  arrival.place.position = -number;
+  arrival.place.position = position;
   cm_room_write_add_event (write, arrival.event, &arrival.place);
   cm_room_write_add_missing (write, arrival.event, arrival.missing);
   remember (write, arrival.event);

@@ -320,3 +320,17 @@ cm_room_write_commit (CmRoomWrite *write, GError **error)
   g_propagate_error (error, waiter.error);
   return FALSE;
 }
+
+GArray *
+cm_rooms_history_positions (CmRooms *rooms, gsize count, GError **error)
+{
+  g_autoptr (GArray) positions = g_array_sized_new (FALSE, FALSE, sizeof (gint64), (guint) count);
+  g_array_set_size (positions, (guint) count);
+  for (gsize i = count; i > 0; i--) {
+    gint64 number = cm_ids_next (rooms->parts.ids, CM_SEQUENCE_BACKFILL, error);
+    if (number == 0)
+      return NULL;
+    g_array_index (positions, gint64, i - 1) = -number;
+  }
+  return g_steal_pointer (&positions);
+}

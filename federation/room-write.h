@@ -92,10 +92,12 @@ CmWrite *cm_room_write_statements (CmRoomWrite *write);
 gboolean cm_room_write_live (CmRoomWrite *write, CmEvent *event, CmStateMap *before,
                              CmStoreFlags flags, CmVerdict *verdict, GError **error);
 
-/* History: as above with a negative position, older than all that the room has; no check 6, no
- * extremity, no effect on the current state. Hand in the newest of a batch first. */
+/* History: as above at @position, a negative one that cm_rooms_history_positions gave; no check 6,
+ * no extremity, no effect on the current state. */
 gboolean cm_room_write_history (CmRoomWrite *write, CmEvent *event, CmStateMap *before,
-                                CmVerdict *verdict, GError **error);
+                                gint64 position, CmVerdict *verdict, GError **error);
+/* Positions for @count events (gint64, transfer full), ascending, before all that any room has. */
+GArray *cm_rooms_history_positions (CmRooms *rooms, gsize count, GError **error);
 
 /**
  * cm_room_write_outlier: an event that others cite but whose place in the graph is not known: no

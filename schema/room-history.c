@@ -5,6 +5,15 @@ static const CmSql has_missing = {
   "SELECT EXISTS (SELECT FROM missing_event WHERE room = $1)",
 };
 
+/* Of events that are no history themselves (rejected or soft-failed ones) the ancestors are of no
+ * interest. */
+static const CmSql missing_events = {
+  "room_missing_events",
+  "SELECT m.event_id FROM missing_event m JOIN event e ON e.id = m.child"
+  " WHERE m.room = $1 AND e.position < $2 GROUP BY m.event_id"
+  " ORDER BY max (e.position) DESC LIMIT $3",
+};
+
 static const CmSql state_at_position = {
   "room_state_at_position",
   "SELECT state_after FROM event WHERE room = $1 AND position <= $2"
@@ -32,6 +41,20 @@ cm_room_has_missing_events (CmDb *db, gint64 room, gboolean *missing, GError **e
     return FALSE;
   *missing = cm_rows_boolean (rows, 0, 0);
   return TRUE;
+}
+
+char **
+cm_room_missing_events (CmDb *db, gint64 room, gint64 position, gint64 limit, GError **error)
+{
+  g_autoptr (CmRows) rows = cm_db_query (
+      db, &missing_events, CM_ARGS (CM_INT (room), CM_INT (position), CM_INT (limit)), error);
+  g_autoptr (GStrvBuilder) ids = g_strv_builder_new ();
+
+  if (rows == NULL)
+    return NULL;
+  for (gsize i = 0; i < cm_rows_count (rows); i++)
+    g_strv_builder_add (ids, cm_rows_text (rows, i, 0));
+  return g_strv_builder_end (ids);
 }
 
 gboolean

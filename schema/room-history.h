@@ -8,6 +8,11 @@ G_BEGIN_DECLS
 /* Whether events are known of that this node does not have. */
 gboolean cm_room_has_missing_events (CmDb *db, gint64 room, gboolean *missing, GError **error);
 
+/* (transfer full) ids of at most @limit of them, those named by the newest events of before
+ * @position first. */
+char **
+cm_room_missing_events (CmDb *db, gint64 room, gint64 position, gint64 limit, GError **error);
+
 /* The number of the state that stood after @position; 0 when nothing came before. */
 gboolean
 cm_room_state_at_position (CmDb *db, gint64 room, gint64 position, gint64 *state, GError **error);

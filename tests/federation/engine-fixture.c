@@ -226,6 +226,18 @@ engine_foreign (Engine *engine, CmRoom *room, const char *sender, const char *ty
   return event;
 }
 
+gboolean
+engine_history (Engine *engine, CmRoomWrite *write, CmEvent *event, CmVerdict *verdict)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (GArray) positions = cm_rooms_history_positions (engine->rooms, 1, &error);
+  g_assert_no_error (error);
+  gboolean added = cm_room_write_history (write, event, NULL, g_array_index (positions, gint64, 0),
+                                          verdict, &error);
+  g_assert_no_error (error);
+  return added;
+}
+
 CmVerdict
 engine_receive (CmRoom *room, CmEvent *event)
 {

@@ -53,6 +53,9 @@ CmEvent *engine_foreign (Engine *engine, CmRoom *room, const char *sender, const
 /* Takes @event in at the end of the graph. */
 CmVerdict engine_receive (CmRoom *room, CmEvent *event);
 
+/* Adds @event to @write as history, older than all that was added so before. */
+gboolean engine_history (Engine *engine, CmRoomWrite *write, CmEvent *event, CmVerdict *verdict);
+
 /* What the engine asked of cm_destinations_event since the last time, the servers of each event:
  * "a,b a" (transfer full). */
 char *engine_told (void);

@@ -367,7 +367,7 @@ test_gap_and_history (Fixture *fixture, gconstpointer data)
   engine_assert_value (fixture->engine, first->event_id, "SELECT event_id FROM missing_event");
   {
     g_autoptr (CmRoomWrite) write = cm_room_write_begin (fixture->room, NULL, &error);
-    g_assert_true (cm_room_write_history (write, first, NULL, &verdict, &error));
+    g_assert_true (engine_history (fixture->engine, write, first, &verdict));
     g_assert_cmpint (verdict, ==, CM_VERDICT_ACCEPTED);
     g_assert_true (cm_room_write_commit (g_steal_pointer (&write), &error));
   }
@@ -383,7 +383,7 @@ test_gap_and_history (Fixture *fixture, gconstpointer data)
   g_autoptr (CmEvent) older = foreign_say (fixture, CAROL);
   {
     g_autoptr (CmRoomWrite) write = cm_room_write_begin (fixture->room, NULL, &error);
-    g_assert_true (cm_room_write_history (write, older, NULL, &verdict, &error));
+    g_assert_true (engine_history (fixture->engine, write, older, &verdict));
     g_assert_true (cm_room_write_commit (g_steal_pointer (&write), &error));
   }
   g_assert_cmpint (older->position, <, first->position);
@@ -602,7 +602,7 @@ test_cve_2024_6302_redaction_before_target (Fixture *fixture, gconstpointer way)
   engine_assert_value (fixture->engine, "1", "SELECT count (*) FROM pending_redaction");
   restart (fixture);
   g_autoptr (CmRoomWrite) write = cm_room_write_begin (fixture->room, NULL, &error);
-  g_assert_true (cm_room_write_history (write, target, NULL, &verdict, &error));
+  g_assert_true (engine_history (fixture->engine, write, target, &verdict));
   g_assert_true (cm_room_write_commit (g_steal_pointer (&write), &error));
   g_assert_true (is_redacted (fixture, target->event_id));
   restart (fixture);

@@ -234,7 +234,7 @@ test_history (Fixture *fixture, gconstpointer data)
     CmVerdict verdict;
     g_autoptr (CmEvent) old = engine_foreign (fixture->engine, fixture->room, CAROL,
                                               "m.room.message", NULL, texts[i], NULL);
-    g_assert_true (cm_room_write_history (write, old, NULL, &verdict, &error));
+    g_assert_true (engine_history (fixture->engine, write, old, &verdict));
   }
   g_assert_true (cm_room_write_commit (g_steal_pointer (&write), &error));
   say (fixture, ALICE, "z");
