@@ -375,11 +375,12 @@ static const Step steps[] = {
   { "edge", CM_NODE_SERVE, start_http, stop_http },
   { "sync", CM_NODE_SERVE, start_sync, stop_sync },
   { "account news", CM_NODE_SERVE, start_account_news, stop_account_news },
+  { "listeners", CM_NODE_SERVE, open_listeners, close_listeners },
 #ifdef CM_WITH_OLM
+  /* A client of this very node: it stops while its polls are still answered. */
   { "participant", CM_NODE_SERVE, start_participant, stop_participant },
   { "control socket", CM_NODE_SERVE, start_control, stop_control },
 #endif
-  { "listeners", CM_NODE_SERVE, open_listeners, close_listeners },
 };
 
 void

@@ -1,12 +1,179 @@
 #include "server/api/federation/edus.h"
 
+#include "crypto/id.h"
+#include "federation/intake.h"
+#include "schema/committer.h"
+#include "schema/ids.h"
+#include "schema/receipt.h"
 #include "server/e2ee/edu.h"
+#include "server/ephemeral.h"
+
+#include <string.h>
+
+#define TYPING_MS    30000
+#define MAX_PRESENCE 1000
+
+/* So many receipts one EDU may hold. */
+#define MAX_RECEIPTS 1000
+
+static gboolean
+is_of (const char *user_id, const char *origin)
+{
+  return cm_id_is_user (user_id) && cm_id_domain_is (user_id, origin);
+}
+
+/* (transfer full) the room, when this server is in it and it does not shut @origin out (class
+ * acl-indirect). */
+static CmRoomView *
+open_room (CmNode *node, const char *origin, const char *room_id)
+{
+  g_autoptr (CmRoomView) view =
+      cm_id_is_room (room_id) ? cm_rooms_view (node->rooms, room_id, NULL) : NULL;
+
+  return view != NULL && view->local_joined > 0 && cm_room_check_acl (view, origin, NULL)
+             ? g_steal_pointer (&view)
+             : NULL;
+}
+
+static gboolean
+receive_typing (CmNode *node, const char *origin, const char *type, const CmJson *content,
+                GError **error)
+{
+  const char *user_id = cm_json_get_text (content, "user_id");
+  g_autoptr (CmRoomView) view = open_room (node, origin, cm_json_get_text (content, "room_id"));
+
+  if (view != NULL && is_of (user_id, origin) &&
+      cm_room_membership (view, user_id) == CM_MEMBERSHIP_JOIN)
+    cm_ephemeral_typing (node->ephemeral, view->room_id, user_id,
+                         cm_json_get_boolean (content, "typing", FALSE) ? TYPING_MS : 0);
+  return TRUE;
+}
+
+static gboolean
+receive_presence (CmNode *node, const char *origin, const char *type, const CmJson *content,
+                  GError **error)
+{
+  gint64 now = g_get_real_time () / 1000;
+  const CmJson *entry;
+  CmJsonIter iter;
+
+  cm_json_iter_init (&iter, cm_json_get_array (content, "push"));
+  for (guint i = 0; i < MAX_PRESENCE && cm_json_iter_next (&iter, NULL, &entry); i++) {
+    const char *user_id = cm_json_get_text (entry, "user_id");
+    const char *state = cm_json_get_text (entry, "presence");
+    gint64 ago = cm_json_get_integer (entry, "last_active_ago", 0);
+    /* Of users that this server never met there is nobody to tell, and no need to remember them. */
+    if (is_of (user_id, origin) && state != NULL && cm_presence_is_state (state) &&
+        cm_sym_lookup (node->ids, user_id, NULL) != 0)
+      cm_ephemeral_presence (node->ephemeral, user_id, state,
+                             cm_json_get_text (entry, "status_msg"), now - CLAMP (ago, 0, now));
+  }
+  return TRUE;
+}
+
+/* The receipts of one EDU. */
+typedef struct {
+  CmNode *node;
+  const char *origin;
+  CmWrite *write;
+  guint count;
+} Receipts;
+
+/* @entry: { event_ids, data: { ts, thread_id } } */
+static gboolean
+add_receipt (Receipts *receipts, const CmRoomView *view, const char *user_id, const CmJson *entry,
+             GError **error)
+{
+  const CmJson *data = cm_json_get_object (entry, "data");
+  const char *thread = cm_json_get_text (data, "thread_id");
+  const CmJson *ids = cm_json_get_array (entry, "event_ids");
+  gsize last = cm_json_length (ids);
+  const char *event_id = last > 0 ? cm_json_text (cm_json_item (ids, last - 1)) : NULL;
+  g_autoptr (GError) failure = NULL;
+
+  if (!cm_id_is_event (event_id) || (thread != NULL && strlen (thread) > CM_ID_MAX_BYTES))
+    return TRUE;
+  g_autoptr (CmEvent) event =
+      cm_event_store_find (cm_rooms_events (receipts->node->rooms), event_id, &failure);
+  if (event == NULL && !g_error_matches (failure, CM_ERROR, CM_ERROR_NOT_FOUND)) {
+    g_propagate_error (error, g_steal_pointer (&failure));
+    return FALSE;
+  }
+  gboolean known = event != NULL && strcmp (event->room_id, view->room_id) == 0;
+  const CmReceipt receipt = {
+    .room = view->room,
+    .room_id = view->room_id,
+    .user_id = user_id,
+    .type = "m.read",
+    .thread_id = thread != NULL ? thread : "",
+    .event_id = event_id,
+    .event_position = known ? event->position : 0,
+    .ts = cm_json_get_integer (data, "ts", g_get_real_time () / 1000),
+  };
+  cm_receipt_write (receipts->write, &receipt);
+  receipts->count++;
+  return TRUE;
+}
+
+static gboolean
+add_room (Receipts *receipts, const CmRoomView *view, const CmJson *by_user, GError **error)
+{
+  const CmJson *entry;
+  const char *user_id;
+  CmJsonIter iter;
+
+  cm_json_iter_init (&iter, by_user);
+  while (receipts->count < MAX_RECEIPTS && cm_json_iter_next (&iter, &user_id, &entry)) {
+    if (is_of (cm_json_text (iter.key), receipts->origin) &&
+        cm_room_membership (view, user_id) == CM_MEMBERSHIP_JOIN &&
+        !add_receipt (receipts, view, user_id, entry, error))
+      return FALSE;
+  }
+  return TRUE;
+}
+
+static gboolean
+receive_receipts (CmNode *node, const char *origin, const char *type, const CmJson *content,
+                  GError **error)
+{
+  g_autoptr (CmWrite) write = cm_write_new ();
+  Receipts receipts = { node, origin, write, 0 };
+  const CmJson *by_type;
+  CmJsonIter iter;
+
+  cm_json_iter_init (&iter, content);
+  while (receipts.count < MAX_RECEIPTS && cm_json_iter_next (&iter, NULL, &by_type)) {
+    g_autoptr (CmRoomView) view = open_room (node, origin, cm_json_text (iter.key));
+    if (view != NULL && !add_room (&receipts, view, cm_json_get_object (by_type, "m.read"), error))
+      return FALSE;
+  }
+  return receipts.count == 0 ||
+         cm_committer_commit (node->committer, g_steal_pointer (&write), error) >= 0;
+}
+
+typedef struct {
+  const char *type;
+  gboolean (*receive) (CmNode *node, const char *origin, const char *type, const CmJson *content,
+                       GError **error);
+} Kind;
+
+static const Kind kinds[] = {
+  { "m.typing", receive_typing },
+  { "m.presence", receive_presence },
+  { "m.receipt", receive_receipts },
+  { "m.direct_to_device", cm_e2ee_receive_edu },
+  { "m.device_list_update", cm_e2ee_receive_edu },
+  { "m.signing_key_update", cm_e2ee_receive_edu },
+};
 
 gboolean
 cm_federation_receive_edu (CmNode *node, const char *origin, const CmJson *edu, GError **error)
 {
   const char *type = cm_json_get_text (edu, "edu_type");
 
-  return type == NULL ||
-         cm_e2ee_receive_edu (node, origin, type, cm_json_get (edu, "content"), error);
+  for (gsize i = 0; i < G_N_ELEMENTS (kinds); i++) {
+    if (g_strcmp0 (kinds[i].type, type) == 0)
+      return kinds[i].receive (node, origin, type, cm_json_get_object (edu, "content"), error);
+  }
+  return TRUE;
 }

@@ -8,11 +8,10 @@
 
 #define PORTION 1000
 
-CmRoom *
-cm_federation_room (CmCall *call, GError **error)
+static CmRoom *
+find_room (CmCall *call, const char *room_id, GError **error)
 {
   CmNode *node = cm_call_node (call);
-  const char *room_id = cm_call_param (call, "roomId");
 
   if (!cm_id_is_room (room_id)) {
     g_set_error_literal (error, CM_ERROR, CM_ERROR_INVALID_PARAM, "That is no room id");
@@ -29,10 +28,16 @@ cm_federation_room (CmCall *call, GError **error)
   return cm_room_check_acl (view, cm_call_origin (call), error) ? g_steal_pointer (&room) : NULL;
 }
 
-CmRoomView *
-cm_federation_joined_room (CmCall *call, GError **error)
+CmRoom *
+cm_federation_room (CmCall *call, GError **error)
 {
-  g_autoptr (CmRoom) room = cm_federation_room (call, error);
+  return find_room (call, cm_call_param (call, "roomId"), error);
+}
+
+CmRoomView *
+cm_federation_joined_room_of (CmCall *call, const char *room_id, GError **error)
+{
+  g_autoptr (CmRoom) room = find_room (call, room_id, error);
   g_autoptr (CmRoomView) view = room != NULL ? cm_room_view (room) : NULL;
 
   if (view == NULL || g_hash_table_contains (view->servers, cm_call_origin (call)))
@@ -41,7 +46,12 @@ cm_federation_joined_room (CmCall *call, GError **error)
   return NULL;
 }
 
-/* Who cannot see an outlier cannot tell it from one that is not there. */
+CmRoomView *
+cm_federation_joined_room (CmCall *call, GError **error)
+{
+  return cm_federation_joined_room_of (call, cm_call_param (call, "roomId"), error);
+}
+
 static CmEvent *
 find_in_graph (CmNode *node, const CmRoomView *view, const char *event_id, GError **error)
 {
@@ -57,7 +67,8 @@ find_in_graph (CmNode *node, const CmRoomView *view, const char *event_id, GErro
 }
 
 CmEvent *
-cm_federation_event (CmCall *call, const CmRoomView *view, const char *event_id, GError **error)
+cm_federation_event (CmCall *call, const CmRoomView *view, const char *event_id, gboolean *visible,
+                     GError **error)
 {
   CmNode *node = cm_call_node (call);
   g_autoptr (GPtrArray) events = g_ptr_array_new_with_free_func ((GDestroyNotify) cm_event_unref);
@@ -66,12 +77,14 @@ cm_federation_event (CmCall *call, const CmRoomView *view, const char *event_id,
     g_set_error_literal (error, CM_ERROR, CM_ERROR_INVALID_PARAM, "That is no event id");
     return NULL;
   }
-  CmEvent *event = find_in_graph (node, view, event_id, error);
+  g_autoptr (CmEvent) event = find_in_graph (node, view, event_id, error);
   if (event == NULL)
     return NULL;
-  g_ptr_array_add (events, event);
+  g_ptr_array_add (events, cm_event_ref (event));
   if (!cm_timeline_filter_for_server (node->rooms, events, cm_call_origin (call), error))
     return NULL;
+  if (visible != NULL)
+    *visible = events->pdata[0] == event;
   return cm_event_ref (events->pdata[0]);
 }
 

@@ -14,11 +14,14 @@ CmRoom *cm_federation_room (CmCall *call, GError **error);
 /* (transfer full) the same room as it is now, for a server that has members in it
  * (CVE-2022-39335). */
 CmRoomView *cm_federation_joined_room (CmCall *call, GError **error);
+/* The same for any room. */
+CmRoomView *cm_federation_joined_room_of (CmCall *call, const char *room_id, GError **error);
 
-/* (transfer full) the event of @room, which stands in the graph; what the caller may not see of it
- * is pruned. CM_ERROR_NOT_FOUND. */
-CmEvent *
-cm_federation_event (CmCall *call, const CmRoomView *view, const char *event_id, GError **error);
+/* (transfer full) the event of the room that stands in the graph; NULL with CM_ERROR_NOT_FOUND. To
+ * who cannot see an outlier it is as if it were not there. @visible: (nullable) whether the caller
+ * may see its content; the event is pruned when not. */
+CmEvent *cm_federation_event (CmCall *call, const CmRoomView *view, const char *event_id,
+                              gboolean *visible, GError **error);
 
 /* CM_ERROR_FORBIDDEN unless @user_id is of the server that asks (class fed-membership-consent). */
 gboolean cm_federation_check_own (CmCall *call, const char *user_id, GError **error);
