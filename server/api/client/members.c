@@ -90,6 +90,16 @@ get_members (CmCall *call, GError **error)
   return cm_reply_json (writer);
 }
 
+/* Some clients want the members to be there whatever they hold. */
+static void
+put_text_or_null (CmJsonWriter *writer, const char *key, const char *text)
+{
+  if (text != NULL)
+    cm_json_put_text (writer, key, text);
+  else
+    cm_json_put_null (writer, key);
+}
+
 /* GET /rooms/{roomId}/joined_members */
 static CmReply *
 get_joined_members (CmCall *call, GError **error)
@@ -108,8 +118,8 @@ get_joined_members (CmCall *call, GError **error)
     if (member == NULL || g_strcmp0 (cm_event_membership (member), "join") != 0)
       continue;
     cm_json_open_object (writer, member->state_key);
-    cm_json_put_text (writer, "display_name", cm_json_get_text (member->content, "displayname"));
-    cm_json_put_text (writer, "avatar_url", cm_json_get_text (member->content, "avatar_url"));
+    put_text_or_null (writer, "display_name", cm_json_get_text (member->content, "displayname"));
+    put_text_or_null (writer, "avatar_url", cm_json_get_text (member->content, "avatar_url"));
     cm_json_close (writer);
   }
   cm_json_close (writer);
