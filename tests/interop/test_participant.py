@@ -1,0 +1,65 @@
+"""The nodes' own participants in an encrypted room that both companies are in."""
+
+import json
+
+import pytest
+
+from nio_person import encryption
+
+pytestmark = [pytest.mark.peers, pytest.mark.slow]
+
+
+@pytest.fixture
+def room(two_nodes):
+    """An encrypted room that the participants of both companies are invited to."""
+    acme, globex = two_nodes
+    owner = acme.new_user("owner")
+    invited = ["@comity:acme.localhost", "@comity:globex.localhost"]
+    return owner.create_room(preset="private_chat", invite=invited, initial_state=[encryption()])
+
+
+def say(node, room, text):
+    done = node.run("say", "--room", room, text)
+    assert done.returncode == 0, done.stderr
+    return done.stdout.strip()
+
+
+def listen(node, room, count, last=20):
+    done = node.run("listen", "--room", room, "--last", str(last), "--count", str(count), "--timeout", "30", "--json")
+    assert done.returncode == 0, f"{done.returncode}: {done.stdout} {done.stderr}"
+    return [json.loads(line) for line in done.stdout.splitlines()]
+
+
+def test_participants_greet_each_other(two_nodes, room):
+    acme, globex = two_nodes
+    join = globex.run("listen", "--room", room, "--timeout", "1")  # joins; nothing is said yet
+    assert join.returncode == 3, join.stderr
+    said = say(acme, room, "Good morning, Globex")
+    heard = [line for line in listen(globex, room, 1) if not line["own"] and line.get("content")]
+    assert [(line["event_id"], line["sender"]) for line in heard] == [(said, "@comity:acme.localhost")]
+    assert heard[0]["encrypted"] and heard[0]["content"]["body"] == "Good morning, Globex"
+
+    answer = say(globex, room, "Good morning, Acme")
+    heard = [line for line in listen(acme, room, 1) if not line["own"] and line.get("content")]
+    assert [(line["event_id"], line["content"]["body"]) for line in heard] == [(answer, "Good morning, Acme")]
+
+
+def test_sessions_survive_a_restart(own_two_nodes):
+    acme, globex = own_two_nodes
+    invited = ["@comity:acme.localhost", "@comity:globex.localhost"]
+    room = acme.new_user("owner").create_room(preset="private_chat", invite=invited, initial_state=[encryption()])
+    globex.run("listen", "--room", room, "--timeout", "1")
+    say(acme, room, "before")
+    assert [line["content"]["body"] for line in listen(globex, room, 1) if line.get("content")] == ["before"]
+    acme.restart()
+    globex.restart()
+    say(acme, room, "after")
+    bodies = [line["content"]["body"] for line in listen(globex, room, 2) if line.get("content")]
+    assert bodies == ["before", "after"]
+
+
+def test_refuses_a_room_that_it_may_not_enter(two_nodes):
+    acme, _ = two_nodes
+    room = acme.new_user("owner").create_room(preset="private_chat")
+    done = acme.run("say", "--room", room, "let me in")
+    assert done.returncode == 1 and done.stderr
