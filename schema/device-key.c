@@ -26,7 +26,8 @@ static const CmSql delete_keys[] = {
   { "device_keys_delete", "DELETE FROM device_key WHERE user_id = $1 AND device_id = $2" },
   { "one_time_keys_delete", "DELETE FROM one_time_key WHERE user_id = $1 AND device_id = $2" },
   { "fallback_keys_delete", "DELETE FROM fallback_key WHERE user_id = $1 AND device_id = $2" },
-  { "mailbox_delete", "DELETE FROM to_device WHERE user_id = $1 AND device_id = $2" },
+  { "messages_delete", "DELETE FROM to_device WHERE user_id = $1 AND device_id = $2" },
+  { "mailbox_delete", "DELETE FROM mailbox WHERE user_id = $1 AND device_id = $2" },
 };
 
 static const CmSql find_device_keys = {

@@ -1,10 +1,20 @@
 #include "schema/to-device.h"
 
+/* A device that never comes back must not fill the database. */
+#define MAX_MESSAGES "20000"
+#define MAX_BYTES    "100000000"
+
 static const CmSql add_message = {
   "mailbox_add",
-  "INSERT INTO to_device (user_id, device_id, position, message)"
-  " SELECT user_id, device_id, $3, $4 FROM device WHERE user_id = $1 AND ($2 = '*' OR device_id = "
-  "$2)",
+  "WITH taken AS (INSERT INTO mailbox AS box (user_id, device_id, messages, bytes)"
+  " SELECT user_id, device_id, 1, octet_length ($4::bytea) FROM device"
+  " WHERE user_id = $1 AND ($2 = '*' OR device_id = $2)"
+  " ON CONFLICT (user_id, device_id) DO UPDATE SET messages = box.messages + 1,"
+  " bytes = box.bytes + excluded.bytes"
+  " WHERE box.messages < " MAX_MESSAGES " AND box.bytes < " MAX_BYTES
+  " RETURNING user_id, device_id)"
+  " INSERT INTO to_device (user_id, device_id, position, message)"
+  " SELECT user_id, device_id, $3, $4 FROM taken",
 };
 
 static const CmSql read_messages = {
@@ -16,7 +26,12 @@ static const CmSql read_messages = {
 
 static const CmSql empty_mailbox = {
   "mailbox_empty",
-  "DELETE FROM to_device WHERE user_id = $1 AND device_id = $2 AND position <= $3",
+  "WITH gone AS (DELETE FROM to_device WHERE user_id = $1 AND device_id = $2 AND position <= $3"
+  " RETURNING octet_length (message) AS bytes),"
+  " sums AS (SELECT count (*) AS messages, coalesce (sum (bytes), 0)::bigint AS bytes FROM gone)"
+  " UPDATE mailbox SET messages = mailbox.messages - sums.messages,"
+  " bytes = mailbox.bytes - sums.bytes FROM sums"
+  " WHERE user_id = $1 AND device_id = $2 AND sums.messages > 0",
 };
 
 static const CmSql remember_message = {

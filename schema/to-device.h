@@ -6,7 +6,8 @@
 G_BEGIN_DECLS
 
 /* Adds @message (the event as sync shows it) to @write for one device of @user_id, or "*" for all;
- * for a device that does not exist nothing is stored. Takes a position and wakes the user. */
+ * for a device that does not exist, or whose mailbox is full, nothing is stored. Takes a position
+ * and wakes the user. */
 void cm_mailbox_add (CmWrite *write, const char *user_id, const char *device_id, GBytes *message);
 /* Rows of (position, message) after @from and up to @to, oldest first. */
 CmRows *cm_mailbox_read (CmDb *db, const char *user_id, const char *device_id, gint64 from,

@@ -1,7 +1,5 @@
 #include "server/routes.h"
 
-/* One a line, so that branches merge. */
-/* clang-format off */
 const CmRoute *const cm_route_tables[] = {
   /* A line each, so that additions do not collide. */
   /* clang-format off */
@@ -27,6 +25,7 @@ const CmRoute *const cm_route_tables[] = {
   cm_routes_hierarchy,
   cm_routes_join,
   cm_routes_key_backup,
+  cm_routes_key_changes,
   cm_routes_keys,
   cm_routes_login,
   cm_routes_media,
@@ -55,6 +54,5 @@ const CmRoute *const cm_route_tables[] = {
   cm_routes_user_keys,
   /* clang-format on */
 };
-/* clang-format on */
 
 const gsize cm_n_route_tables = G_N_ELEMENTS (cm_route_tables);

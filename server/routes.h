@@ -27,6 +27,7 @@ extern const CmRoute cm_routes_filter[];
 extern const CmRoute cm_routes_hierarchy[];
 extern const CmRoute cm_routes_join[];
 extern const CmRoute cm_routes_key_backup[];
+extern const CmRoute cm_routes_key_changes[];
 extern const CmRoute cm_routes_keys[];
 extern const CmRoute cm_routes_login[];
 extern const CmRoute cm_routes_media[];

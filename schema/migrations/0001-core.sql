@@ -107,6 +107,7 @@ CREATE TABLE member (
 );
 CREATE INDEX member_user ON member (user_id, membership);
 CREATE INDEX member_room_local ON member (room) WHERE local;
+CREATE INDEX member_position ON member (position);
 
 -- Every membership a local user ever had, in order: what sync needs to bound a user's view.
 CREATE TABLE member_history (

@@ -90,6 +90,14 @@ CREATE TABLE to_device (
     message   bytea NOT NULL,                        -- the event as sync shows it: type, sender, content
     PRIMARY KEY (user_id, device_id, position, number)
 );
+-- How full each is: only the committer, and the device that empties it, touch the row.
+CREATE TABLE mailbox (
+    user_id   text COLLATE "C" NOT NULL,
+    device_id text COLLATE "C" NOT NULL,
+    messages  bigint NOT NULL,
+    bytes     bigint NOT NULL,
+    PRIMARY KEY (user_id, device_id)
+);
 -- Message ids of m.direct_to_device already delivered.
 CREATE TABLE inbound_to_device (
     origin     text COLLATE "C" NOT NULL,

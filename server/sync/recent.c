@@ -80,12 +80,27 @@ take_receipts (const Recent *recent, const CmHubRoom *room, CmSyncRoom *shown)
   }
 }
 
+/* Who comes and goes changes whose devices the user is told of, which the database knows. */
+static gboolean
+has_memberships (const Recent *recent, const CmHubRoom *room)
+{
+  for (guint i = room->events->len; i > 0; i--) {
+    const CmHubEvent *entry = &g_array_index (room->events, CmHubEvent, i - 1);
+    if (entry->position <= recent->since)
+      break;
+    if (entry->event->state_key != NULL && strcmp (entry->event->type, "m.room.member") == 0)
+      return TRUE;
+  }
+  return FALSE;
+}
+
 static gboolean
 take_room (const Recent *recent, const CmHubRoom *room)
 {
   const CmHubMember *member = g_hash_table_lookup (room->members, recent->request->user_id);
 
-  if (member == NULL || room->from > recent->since || room->receipts_from > recent->since)
+  if (member == NULL || room->from > recent->since || room->receipts_from > recent->since ||
+      has_memberships (recent, room))
     return FALSE;
   CmSyncRoom *shown = cm_sync_room_new (room->room, room->room_id);
   shown->membership = CM_MEMBERSHIP_JOIN;
