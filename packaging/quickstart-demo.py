@@ -7,6 +7,7 @@ import json
 import os
 import pathlib
 import secrets
+import subprocess
 import sys
 import time
 import urllib.error
@@ -111,6 +112,11 @@ def everybody(state, name):
     return list(accounts.values())
 
 
+def participant_of(name):
+    """The service account with which a node itself takes part in encrypted rooms."""
+    return f"@comity:{name}"
+
+
 def make_room(state, arguments):
     """One encrypted room of all people of all nodes: NAME=PORT... The first person of the first node makes it, everybody joins."""
     if (state / "room.json").exists():
@@ -120,7 +126,7 @@ def make_room(state, arguments):
     host, creator = people[0]
     room = host.call("POST", "/_matrix/client/v3/createRoom", {
         "preset": "private_chat", "name": "Acme and Globex", "topic": "Two companies, one room",
-        "invite": [person["user_id"] for _, person in people[1:]],
+        "invite": [person["user_id"] for _, person in people[1:]] + [participant_of(name) for name, _ in nodes],
         "initial_state": [{"type": "m.room.encryption", "state_key": "", "content": {"algorithm": "m.megolm.v1.aes-sha2"}}],
     }, creator["token"])["room_id"]
     query = urllib.parse.urlencode({"server_name": nodes[0][0], "via": nodes[0][0]})
@@ -128,6 +134,65 @@ def make_room(state, arguments):
         node.call("POST", f"/_matrix/client/v3/join/{urllib.parse.quote(room, safe='')}?{query}", {}, person["token"], patience=20)
         print("joined", person["user_id"])
     save(state / "room.json", {"room_id": room, "creator": creator["user_id"], "people": len(people)})
+
+
+class Listener:
+    """`comity listen` of one node in the background."""
+
+    def __init__(self, comity, state, name, room):
+        self.name = name
+        self.config = str(state / name / "comity.conf")
+        self.comity, self.room = comity, room
+        self.process = subprocess.Popen([comity, "listen", "--config", self.config, "--room", room, "--last", "5", "--json",
+                                         "--timeout", "90"], stdout=subprocess.PIPE, text=True)
+
+    def say(self, text):
+        subprocess.run([self.comity, "say", "--config", self.config, "--room", self.room, text], check=True, timeout=90,
+                       stdout=subprocess.DEVNULL)
+
+    def hear(self, text):
+        """Waits for that text from somebody else, and returns what was decrypted."""
+        for line in self.process.stdout:
+            heard = json.loads(line)
+            if (heard.get("content") or {}).get("body") == text and not heard["own"]:
+                return heard
+        sys.exit(f"the participant of {self.name} did not hear: {text}")
+
+    def stop(self):
+        self.process.kill()
+        self.process.wait()
+
+
+def wait_for_members(node, token, room, wanted):
+    end = time.monotonic() + 60
+    path = f"/_matrix/client/v3/rooms/{urllib.parse.quote(room, safe='')}/joined_members"
+    while not set(wanted) <= set(node.call("GET", path, token=token)["joined"]):
+        if time.monotonic() > end:
+            sys.exit("the participants did not join the room")
+        time.sleep(0.2)
+
+
+def greet(state, comity, arguments):
+    """The participant of each node says a sentence, and the other tells what it decrypted: NAME=PORT..."""
+    room = load(state / "room.json")
+    names = [argument.split("=")[0] for argument in arguments]
+    nodes = [Node(argument.split("=")[1]) for argument in arguments]
+    listeners = [Listener(comity, state, name, room["room_id"]) for name in names]
+    greetings = []
+    try:
+        for node, name in zip(nodes, names):
+            wait_for_members(node, everybody(state, name)[0]["token"], room["room_id"], [participant_of(each) for each in names])
+        for speaker, hearer in ((listeners[0], listeners[1]), (listeners[1], listeners[0])):
+            text = f"Hello {hearer.name}, this is {speaker.name} at {time.strftime('%H:%M:%S')}"
+            speaker.say(text)
+            heard = hearer.hear(text)
+            sealed = "encrypted" if heard["encrypted"] else "NOT ENCRYPTED"
+            greetings.append(f"{hearer.name} decrypted from {heard['sender']} ({sealed}): {heard['content']['body']}")
+    finally:
+        for listener in listeners:
+            listener.stop()
+    save(state / "room.json", {**room, "greetings": greetings})
+    print("\n".join(greetings))
 
 
 def parse(arguments):
@@ -206,6 +271,8 @@ def main():
         return sign_in_people(state, *sys.argv[3:6])
     if command == "room":
         return make_room(state, sys.argv[3:])
+    if command == "greet":
+        return greet(state, sys.argv[3], sys.argv[4:])
     if command == "describe":
         return describe(state, sys.argv[3], sys.argv[4:])
     sys.exit(f"unknown command {command}")
