@@ -63,7 +63,7 @@ struct _CmNode {
   CmDestinations *destinations;
   CmAccounts *accounts;
   CmSyncHub *sync;
-  CmEphemeral *ephemeral; /* typing and presence: memory only */
+  CmEphemeral *ephemeral;    /* typing and presence: memory only */
   CmRemoteKeys *remote_keys; /* devices of other servers' users */
   CmMediaStore *media;
   CmParticipant *participant;

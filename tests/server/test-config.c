@@ -46,6 +46,17 @@ test_defaults (void)
   g_assert_cmpuint (g_strv_length (config->federation.trusted_key_servers), ==, 0);
 }
 
+/* A class that was forgotten in the table would be a class without a limit. */
+static void
+test_every_limit_has_a_rate (void)
+{
+  g_autoptr (CmConfig) config = parse (MINIMAL);
+  for (int class = CM_LIMIT_NONE + 1; class < CM_LIMIT_LAST; class ++) {
+    g_assert_cmpfloat (config->limits.rates[class].per_second, >, 0);
+    g_assert_cmpuint (config->limits.rates[class].burst, >, 0);
+  }
+}
+
 static void
 test_defaults_weaken_nothing (void)
 {
@@ -209,6 +220,7 @@ main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/config/defaults", test_defaults);
+  g_test_add_func ("/config/every-limit-has-a-rate", test_every_limit_has_a_rate);
   g_test_add_func ("/config/defaults-weaken-nothing", test_defaults_weaken_nothing);
   g_test_add_func ("/config/values", test_values);
   g_test_add_func ("/config/faults-are-named", test_faults_are_named);
