@@ -344,3 +344,9 @@ cm_rooms_state_at (CmRooms *rooms, gint64 state_id, GError **error)
 {
   return cm_state_store_get (rooms->states, state_id, error);
 }
+
+GPtrArray *
+cm_rooms_states_at (CmRooms *rooms, const gint64 *state_ids, gsize count, GError **error)
+{
+  return cm_state_store_get_many (rooms->states, state_ids, count, error);
+}

@@ -77,6 +77,9 @@ CmEvent *cm_room_state_event (const CmRoomView *view, const char *type, const ch
 GPtrArray *cm_room_state_events (const CmRoomView *view, const char *type, GError **error);
 /* The state (transfer full) before or after an event that is in the graph. */
 CmStateMap *cm_rooms_state_at (CmRooms *rooms, gint64 state_id, GError **error);
+/* Many in one round trip: (transfer full) the maps of @state_ids, same length and order. */
+GPtrArray *
+cm_rooms_states_at (CmRooms *rooms, const gint64 *state_ids, gsize count, GError **error);
 /* The event (transfer full) at a key of any state map; NULL without error when none. */
 CmEvent *cm_rooms_event_in (CmRooms *rooms, const CmStateMap *state, const char *type,
                             const char *state_key, GError **error);

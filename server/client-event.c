@@ -36,13 +36,6 @@ unref_event (gpointer event)
     cm_event_unref (event);
 }
 
-static void
-unref_state_map (gpointer map)
-{
-  if (map != NULL)
-    cm_state_map_unref (map);
-}
-
 /* Only the events of the viewer's own can carry a transaction id of his. */
 static gboolean
 gather_transactions (Gathered *gathered, const CmViewer *viewer, GPtrArray *events, GError **error)
@@ -68,18 +61,14 @@ gather_transactions (Gathered *gathered, const CmViewer *viewer, GPtrArray *even
 static gboolean
 gather_states (Gathered *gathered, CmRooms *rooms, GPtrArray *events, GError **error)
 {
-  gathered->before = g_ptr_array_new_with_free_func (unref_state_map);
+  g_autofree gint64 *ids = g_new (gint64, events->len + 1);
+
   for (guint i = 0; i < events->len; i++) {
     const CmEvent *event = g_ptr_array_index (events, i);
-    CmStateMap *map = NULL;
-    if (event != NULL && event->state_before != 0) {
-      map = cm_rooms_state_at (rooms, event->state_before, error);
-      if (map == NULL)
-        return FALSE;
-    }
-    g_ptr_array_add (gathered->before, map);
+    ids[i] = event != NULL ? event->state_before : 0;
   }
-  return TRUE;
+  gathered->before = cm_rooms_states_at (rooms, ids, events->len, error);
+  return gathered->before != NULL;
 }
 
 /* The events at one key of each state, in one look-up. */
@@ -151,19 +140,27 @@ gather_redactions (Gathered *gathered, CmRooms *rooms, GPtrArray *events, GError
 }
 
 static gboolean
-gather (Gathered *gathered, const CmViewer *viewer, GPtrArray *events, GError **error)
+gather_past (Gathered *gathered, const CmViewer *viewer, GPtrArray *events, GError **error)
 {
   CmRooms *rooms = viewer->node->rooms;
 
-  if (!gather_transactions (gathered, viewer, events, error) ||
-      !gather_states (gathered, rooms, events, error) ||
-      !gather_memberships (gathered, viewer, events, error) ||
-      !gather_redactions (gathered, rooms, events, error))
+  if (!gather_states (gathered, rooms, events, error) ||
+      !gather_memberships (gathered, viewer, events, error))
     return FALSE;
   gathered->replaced = events_at (gathered, rooms, events, 0, 0, error);
-  if (gathered->replaced == NULL)
+  return gathered->replaced != NULL;
+}
+
+static gboolean
+gather (Gathered *gathered, const CmViewer *viewer, GPtrArray *events, GError **error)
+{
+  gboolean state = (viewer->flags & CM_SHOW_STATE) != 0;
+
+  if (!gather_transactions (gathered, viewer, events, error) ||
+      !gather_redactions (gathered, viewer->node->rooms, events, error) ||
+      (!state && !gather_past (gathered, viewer, events, error)))
     return FALSE;
-  if (viewer->flags & CM_SHOW_NO_AGGREGATIONS)
+  if (state || (viewer->flags & CM_SHOW_NO_AGGREGATIONS))
     return TRUE;
   gathered->relations = cm_aggregations (viewer, events, error);
   return gathered->relations != NULL;
@@ -197,7 +194,7 @@ unsigned_of (const CmViewer *viewer, const CmEvent *event, const Gathered *gathe
   cm_json_open_object (writer, NULL);
   cm_json_put_integer (writer, "age", MAX (0, g_get_real_time () / 1000 - event->origin_server_ts));
   cm_json_put_text (writer, "transaction_id", transaction);
-  if (viewer->user_id != NULL)
+  if (viewer->user_id != NULL && !(viewer->flags & CM_SHOW_STATE))
     cm_json_put_text (writer, "membership",
                       membership_text (event, item (gathered->memberships, i), viewer->user_id));
   if (replaced != NULL) {

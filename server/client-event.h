@@ -12,6 +12,10 @@ typedef enum {
   CM_SHOW_NO_ROOM_ID = 1,      /* /sync */
   CM_SHOW_NO_AGGREGATIONS = 2, /* push, and wherever "m.relations" is not wanted */
   CM_SHOW_ONLY_EDITS = 4,      /* events that stand in others' aggregations */
+  /* Lists of state: without m.relations, and without what the state before each event would have to
+   * be read for (prev_content, replaces_state, membership). A list of thousands of members has as
+   * many such states. */
+  CM_SHOW_STATE = 8,
 } CmShowFlags;
 
 /* Who looks, and how. */

@@ -15,26 +15,17 @@ typedef struct {
   GHashTable *texts; /* CmEvent -> GBytes */
 } Text;
 
-/* The texts of all events of the answer that have none yet. */
+/* The texts of @events, for a place where @flags are wanted. */
 static gboolean
-render (Text *text, GError **error)
+render_some (Text *text, GPtrArray *events, CmShowFlags flags, GError **error)
 {
   const CmSyncRequest *request = text->request;
   CmViewer viewer = { .node = request->node,
                       .user_id = request->user_id,
                       .device_id = request->device_id,
-                      .flags = CM_SHOW_NO_ROOM_ID };
-  g_autoptr (GPtrArray) events = g_ptr_array_new ();
+                      .flags = CM_SHOW_NO_ROOM_ID | flags };
 
-  for (guint r = 0; r < text->answer->rooms->len; r++) {
-    const CmSyncRoom *room = g_ptr_array_index (text->answer->rooms, r);
-    for (guint i = 0; i < room->timeline->len; i++)
-      if (room->shown->pdata[i] == NULL)
-        g_ptr_array_add (events, g_ptr_array_index (room->timeline, i));
-    for (guint i = 0; i < room->state->len; i++)
-      g_ptr_array_add (events, g_ptr_array_index (room->state, i));
-  }
-  if (events->len == 0 || request->filter->federation_format)
+  if (events->len == 0)
     return TRUE;
   g_autoptr (GPtrArray) shown = cm_client_events (&viewer, events, error);
   if (shown == NULL)
@@ -43,6 +34,24 @@ render (Text *text, GError **error)
     g_hash_table_insert (text->texts, g_ptr_array_index (events, i),
                          g_bytes_ref (g_ptr_array_index (shown, i)));
   return TRUE;
+}
+
+/* The texts of all events of the answer that have none yet. */
+static gboolean
+render (Text *text, GError **error)
+{
+  g_autoptr (GPtrArray) events = g_ptr_array_new (), state = g_ptr_array_new ();
+
+  if (text->request->filter->federation_format)
+    return TRUE;
+  for (guint r = 0; r < text->answer->rooms->len; r++) {
+    const CmSyncRoom *room = g_ptr_array_index (text->answer->rooms, r);
+    for (guint i = 0; i < room->timeline->len; i++)
+      if (room->shown->pdata[i] == NULL)
+        g_ptr_array_add (events, g_ptr_array_index (room->timeline, i));
+    g_ptr_array_extend (state, room->state, NULL, NULL);
+  }
+  return render_some (text, events, 0, error) && render_some (text, state, CM_SHOW_STATE, error);
 }
 
 static void

@@ -162,7 +162,7 @@ get_context (CmCall *call, GError **error)
   if (!cm_client_events_put (writer, "events_before", &viewer, context.before->events, error) ||
       !cm_client_events_put (writer, "events_after", &viewer, context.after->events, error))
     return NULL;
-  viewer.flags = CM_SHOW_NO_AGGREGATIONS;
+  viewer.flags = CM_SHOW_STATE;
   if (!cm_client_events_put (writer, "state", &viewer, state, error))
     return NULL;
   cm_json_close (writer);

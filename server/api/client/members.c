@@ -76,7 +76,7 @@ get_members (CmCall *call, GError **error)
   CmViewer viewer = cm_call_viewer (call);
   g_autoptr (CmJsonWriter) writer = cm_json_writer_new ();
 
-  viewer.flags = CM_SHOW_NO_AGGREGATIONS;
+  viewer.flags = CM_SHOW_STATE;
   if (!cm_call_readable_room (call, &room, error))
     return NULL;
   g_autoptr (CmStateMap) state = state_for (call, &room, error);

@@ -67,7 +67,7 @@ put_members (CmJsonWriter *writer, const CmViewer *viewer, const CmHistoryQuery 
 {
   CmViewer plain = *viewer;
 
-  plain.flags |= CM_SHOW_NO_AGGREGATIONS;
+  plain.flags |= CM_SHOW_STATE;
   if (!query->filter->lazy_load_members || events->len == 0)
     return TRUE;
   const CmEvent *first = events->pdata[0];

@@ -32,7 +32,7 @@ get_state (CmCall *call, GError **error)
   g_auto (CmReadableRoom) room = { 0 };
   CmViewer viewer = cm_call_viewer (call);
 
-  viewer.flags = CM_SHOW_NO_AGGREGATIONS;
+  viewer.flags = CM_SHOW_STATE;
   if (!cm_call_readable_room (call, &room, error))
     return NULL;
   g_autoptr (GPtrArray) events = events_of (viewer.node, room.state, error);

@@ -328,7 +328,7 @@ put_state (const Search *search, CmJsonWriter *writer, GError **error)
   g_autoptr (GHashTable) seen = g_hash_table_new (g_str_hash, g_str_equal);
   CmViewer viewer = search->viewer;
 
-  viewer.flags = CM_SHOW_NO_AGGREGATIONS;
+  viewer.flags = CM_SHOW_STATE;
   if (!cm_json_get_boolean (search->criteria, "include_state", FALSE))
     return TRUE;
   cm_json_open_object (writer, "state");
