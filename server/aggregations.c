@@ -1,9 +1,11 @@
 #include "server/aggregations.h"
 
 #include "federation/timeline.h"
+#include "schema/account-data.h"
 #include "schema/relation.h"
 #include "server/node.h"
 #include "server/rooms/find.h"
+#include "server/sync/answer.h"
 
 #include <string.h>
 
@@ -136,6 +138,49 @@ add_room (CmRelationView *view, const CmViewer *viewer, const CmEvent *event)
   g_array_append_val (view->until, until);
 }
 
+/* What ignored users say counts for nothing (client-server, "Ignoring users"). Asked only when
+ * there are relations at all, which is seldom. */
+static gboolean
+find_ignored (const CmViewer *viewer, CmDb *db, GArray **ignored, GError **error)
+{
+  g_autoptr (GError) failure = NULL;
+  g_autoptr (GBytes) content =
+      cm_account_data_get (db, viewer->user_id, "", "m.ignored_user_list", NULL, &failure);
+  g_autoptr (GHashTable) users = content != NULL ? cm_sync_ignored (content) : NULL;
+  gpointer user_id;
+  GHashTableIter iter;
+
+  *ignored = NULL;
+  if (failure != NULL) {
+    g_propagate_error (error, g_steal_pointer (&failure));
+    return FALSE;
+  }
+  if (users == NULL)
+    return TRUE;
+  *ignored = g_array_new (FALSE, FALSE, sizeof (gint64));
+  g_hash_table_iter_init (&iter, users);
+  while (g_hash_table_iter_next (&iter, &user_id, NULL)) {
+    gint64 sym = cm_sym_lookup (viewer->node->ids, user_id, NULL);
+    if (sym != 0)
+      g_array_append_val (*ignored, sym);
+  }
+  return TRUE;
+}
+
+static GHashTable *
+read_relations (const CmViewer *viewer, GArray *numbers, CmRelationView *view, GError **error)
+{
+  g_autoptr (CmDb) db = cm_pool_get (viewer->node->pool, error);
+  g_autoptr (GHashTable) all = db != NULL ? cm_relations_of (db, numbers, view, error) : NULL;
+
+  if (all == NULL || g_hash_table_size (all) == 0 || viewer->user_id == NULL)
+    return g_steal_pointer (&all);
+  if (!find_ignored (viewer, db, &view->ignored, error))
+    return NULL;
+  return view->ignored != NULL ? cm_relations_of (db, numbers, view, error)
+                               : g_steal_pointer (&all);
+}
+
 static GHashTable *
 find_relations (const CmViewer *viewer, GPtrArray *events, GError **error)
 {
@@ -157,8 +202,7 @@ find_relations (const CmViewer *viewer, GPtrArray *events, GError **error)
     g_propagate_error (error, g_steal_pointer (&failure));
     return NULL;
   }
-  g_autoptr (CmDb) db = cm_pool_get (viewer->node->pool, error);
-  return db != NULL ? cm_relations_of (db, numbers, &view, error) : NULL;
+  return read_relations (viewer, numbers, &view, error);
 }
 
 static void

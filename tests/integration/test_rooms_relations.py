@@ -161,6 +161,18 @@ def test_class_aggregation_leak_transaction_id_of_the_nested(user, other, room):
     assert "mine-alone" in json.dumps(other.event(room, root))
 
 
+def test_class_aggregation_leak_ignored(user, other, node, room):
+    """What an ignored user says counts for nothing in what is bundled."""
+    root = user.send(room, "root")
+    relate(user, room, root, "m.thread", "mine")
+    relate(other, room, root, "m.thread", "ignored words")
+    relate(other, room, root, "m.reference", "ignored words")
+    assert bundled(user, room, root)["m.thread"]["count"] == 2
+    user.put(f"/user/{quote(user.user_id)}/account_data/m.ignored_user_list", {"ignored_users": {other.user_id: {}}})
+    left = bundled(user, room, root)
+    assert "ignored words" not in json.dumps(left) and left["m.thread"]["count"] == 1 and "m.reference" not in left
+
+
 def test_threads_list(user, other, room):
     roots = [user.send(room, f"root {i}") for i in range(3)]
     for root in roots:
