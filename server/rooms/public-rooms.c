@@ -104,24 +104,52 @@ put_token (CmJsonWriter *writer, const char *key, gsize offset)
   cm_json_put_text (writer, key, token);
 }
 
+static void
+unref_view (gpointer view)
+{
+  if (view != NULL)
+    cm_room_view_unref (view);
+}
+
+/* (transfer full) the views of @rooms, NULL for one that cannot be read. */
+static GPtrArray *
+read_views (CmNode *node, char **rooms, gsize count)
+{
+  GPtrArray *views = g_ptr_array_new_with_free_func (unref_view);
+
+  for (gsize i = 0; i < count; i++)
+    g_ptr_array_add (views, cm_rooms_view (node->rooms, rooms[i], NULL));
+  cm_room_summary_prefetch (node, views);
+  return views;
+}
+
+static gboolean
+is_wanted (const CmPublicRoomsQuery *query, const CmRoomView *view, const char *term)
+{
+  return is_of_types (view, query->types) &&
+         (term == NULL || term[0] == '\0' || cm_room_summary_mentions (view, term));
+}
+
 /* Writes the rooms from @query's offset on that match, and returns where the next page begins. */
 static gsize
 put_rooms (CmNode *node, const CmPublicRoomsQuery *query, char **rooms, gsize count,
            CmJsonWriter *writer)
 {
   g_autofree char *term = query->term != NULL ? g_utf8_strdown (query->term, -1) : NULL;
-  gsize at, found = 0;
+  gsize at = query->offset, found = 0;
 
   cm_json_open_array (writer, "chunk");
-  for (at = query->offset; at < count && found < query->limit; at++) {
-    g_autoptr (CmRoomView) view = cm_rooms_view (node->rooms, rooms[at], NULL);
-    if (view == NULL || !is_of_types (view, query->types) ||
-        (term != NULL && term[0] != '\0' && !cm_room_summary_mentions (view, term)))
-      continue;
-    cm_json_open_object (writer, NULL);
-    cm_room_summary_put (writer, view, 0);
-    cm_json_close (writer);
-    found++;
+  while (at < count && found < query->limit) {
+    gsize batch = MIN (query->limit, count - at);
+    g_autoptr (GPtrArray) views = read_views (node, rooms + at, batch);
+    for (guint i = 0; i < views->len && found < query->limit; i++, at++) {
+      if (views->pdata[i] == NULL || !is_wanted (query, views->pdata[i], term))
+        continue;
+      cm_json_open_object (writer, NULL);
+      cm_room_summary_put (writer, views->pdata[i], 0);
+      cm_json_close (writer);
+      found++;
+    }
   }
   cm_json_close (writer);
   return at;

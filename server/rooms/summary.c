@@ -46,6 +46,37 @@ put_allowed (CmJsonWriter *writer, const CmRoomView *view)
 }
 
 void
+cm_room_summary_prefetch (CmNode *node, GPtrArray *views)
+{
+  static const char *const types[] = { "m.room.name",
+                                       "m.room.topic",
+                                       "m.room.avatar",
+                                       "m.room.canonical_alias",
+                                       "m.room.join_rules",
+                                       "m.room.create",
+                                       "m.room.encryption",
+                                       "m.room.guest_access",
+                                       "m.room.history_visibility",
+                                       "" };
+  gint64 syms[G_N_ELEMENTS (types)];
+  g_autoptr (GArray) numbers = g_array_new (FALSE, FALSE, sizeof (gint64));
+
+  if (!cm_sym_many (node->ids, types, G_N_ELEMENTS (types), syms, NULL))
+    return;
+  guint32 no_key = (guint32) syms[G_N_ELEMENTS (types) - 1];
+  for (guint i = 0; i < views->len; i++) {
+    const CmRoomView *view = views->pdata[i];
+    for (gsize t = 0; view != NULL && t + 1 < G_N_ELEMENTS (types); t++) {
+      gint64 number = cm_state_map_get (view->state, (guint32) syms[t], no_key);
+      if (number != 0)
+        g_array_append_val (numbers, number);
+    }
+  }
+  g_autoptr (GPtrArray) events = cm_event_store_get_many (
+      cm_rooms_events (node->rooms), (const gint64 *) numbers->data, numbers->len, NULL);
+}
+
+void
 cm_room_summary_put (CmJsonWriter *writer, const CmRoomView *view, CmSummaryFlags flags)
 {
   static const struct {

@@ -17,6 +17,9 @@ typedef enum {
  * guest_can_join and world_readable into the object that @writer has open. */
 void cm_room_summary_put (CmJsonWriter *writer, const CmRoomView *view, CmSummaryFlags flags);
 
+/* Reads at once what the summaries of @views (of CmRoomView, or NULL) will need. */
+void cm_room_summary_prefetch (CmNode *node, GPtrArray *views);
+
 /* Whether @term, in lower case, stands in the room's name, topic or canonical alias. */
 gboolean cm_room_summary_mentions (const CmRoomView *view, const char *term);
 /* m.room.create's type (transfer full); NULL for ordinary rooms. */

@@ -67,15 +67,16 @@ def test_search_filter(user, other, room, word):
     assert set(bodies(search(user, word, filter={"not_rooms": [room]}))) == {f"{word} elsewhere"}
 
 
-def test_search_context_state_and_groups(user, room, word):
+def test_search_context_state_and_groups(user, word):
     user.put(f"/profile/{quote(user.user_id)}/displayname", {"displayname": "Me"})
+    room = user.create_room()
     before, event, after = user.send(room, "before"), user.send(room, word), user.send(room, "after")
     found = search(user, word, event_context={"before_limit": 1, "after_limit": 1, "include_profile": True}, include_state=True,
                    groupings={"group_by": [{"key": "room_id"}, {"key": "sender"}]})
     context = found["results"][0]["context"]
     assert [each["event_id"] for each in context["events_before"]] == [before]
     assert [each["event_id"] for each in context["events_after"]] == [after]
-    assert user.user_id in context["profile_info"] and context["start"] and context["end"]
+    assert context["profile_info"] == {user.user_id: {"displayname": "Me"}} and context["start"] and context["end"]
     assert any(each["type"] == "m.room.create" for each in found["state"][room])
     assert found["groups"]["room_id"][room]["results"] == [event]
     assert found["groups"]["sender"][user.user_id]["results"] == [event]
