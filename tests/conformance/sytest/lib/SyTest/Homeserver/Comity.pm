@@ -57,14 +57,14 @@ user = $self->{run_as}
 log_level = debug
 
 [listen tls]
-address = $self->{bind_host}
+address = 127.0.0.1
 port = $self->{ports}{tls}
 tls_certificate = $self->{paths}{cert_file}
 tls_key = $self->{paths}{key_file}
 serve = client;federation;admin
 
 [listen plain]
-address = $self->{bind_host}
+address = 127.0.0.1
 port = $self->{ports}{plain}
 serve = client;federation;admin
 
