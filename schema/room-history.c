@@ -10,8 +10,8 @@ static const CmSql has_missing = {
 static const CmSql missing_events = {
   "room_missing_events",
   "SELECT m.event_id FROM missing_event m JOIN event e ON e.id = m.child"
-  " WHERE m.room = $1 AND e.position < $2 GROUP BY m.event_id"
-  " ORDER BY max (e.position) DESC LIMIT $3",
+  " WHERE m.room = $1 AND e.position IS NOT NULL GROUP BY m.event_id"
+  " ORDER BY bool_or (e.position <= $2) DESC, max (e.position) DESC LIMIT $3",
 };
 
 static const CmSql state_at_position = {

@@ -8,8 +8,8 @@ G_BEGIN_DECLS
 /* Whether events are known of that this node does not have. */
 gboolean cm_room_has_missing_events (CmDb *db, gint64 room, gboolean *missing, GError **error);
 
-/* (transfer full) ids of at most @limit of them, those named by the newest events of before
- * @position first. */
+/* (transfer full) ids of at most @limit of them; those first that events name which stand at
+ * @position or before it. */
 char **
 cm_room_missing_events (CmDb *db, gint64 room, gint64 position, gint64 limit, GError **error);
 
