@@ -161,7 +161,7 @@ fill_write (const CmPlea *plea, CmRoomWrite *write, const Welcome *welcome, cons
   CmRooms *rooms = plea->intake->parts.rooms;
   g_autoptr (GPtrArray) missing = NULL;
 
-  if (!cm_place_outliers (write, rooms, welcome->events, error))
+  if (!cm_room_write_outliers (write, welcome->events, error))
     return FALSE;
   g_autoptr (CmStateMap) state =
       cm_place_state (rooms, welcome->join->version, welcome->state_ids, error);

@@ -22,48 +22,6 @@ cm_intake_is_known (CmIntake *intake, const char *event_id, gboolean *known, GEr
   return FALSE;
 }
 
-/* rooms/v12: the create event is an auth event of all others without being named. Without it
- * nothing can be judged. */
-static gboolean
-has_create (CmRooms *rooms, const CmEvent *event, gboolean *has, GError **error)
-{
-  g_autoptr (GError) failure = NULL;
-
-  *has = TRUE;
-  if (!event->version->room_id_is_create_hash || cm_event_is (event, "m.room.create", ""))
-    return TRUE;
-  g_autofree char *id = g_strconcat ("$", event->room_id + 1, NULL);
-  g_autoptr (CmEvent) create = cm_event_store_find (cm_rooms_events (rooms), id, &failure);
-  *has = create != NULL;
-  if (*has || g_error_matches (failure, CM_ERROR, CM_ERROR_NOT_FOUND))
-    return TRUE;
-  g_propagate_error (error, g_steal_pointer (&failure));
-  return FALSE;
-}
-
-gboolean
-cm_place_outliers (CmRoomWrite *write, CmRooms *rooms, GPtrArray *outliers, GError **error)
-{
-  for (guint i = 0; i < outliers->len; i++) {
-    g_autoptr (GPtrArray) missing = NULL;
-    CmEvent *event = outliers->pdata[i];
-    gboolean judgeable;
-    CmVerdict verdict;
-    if (!cm_rooms_link (rooms, event, NULL, &missing, error) ||
-        !has_create (rooms, event, &judgeable, error))
-      return FALSE;
-    /* It would count as rejected for good (CVE-2022-39374), though another server may well have
-     * what this one withholds. */
-    if (missing->len > 0 || !judgeable) {
-      g_debug ("Event %s is left out: its auth events are not known", event->event_id);
-      continue;
-    }
-    if (!cm_room_write_outlier (write, event, &verdict, error))
-      return FALSE;
-  }
-  return TRUE;
-}
-
 CmStateMap *
 cm_place_state (CmRooms *rooms, const CmRoomVersion *version, GPtrArray *ids, GError **error)
 {
@@ -134,7 +92,7 @@ place_event (CmRoomWrite *write, CmRooms *rooms, const CmGap *gap, guint index, 
 static gboolean
 place_gap (CmRoomWrite *write, CmRooms *rooms, const CmGap *gap, GError **error)
 {
-  if (!cm_place_outliers (write, rooms, gap->outliers, error))
+  if (!cm_room_write_outliers (write, gap->outliers, error))
     return FALSE;
   for (guint i = 0; i < gap->events->len; i++) {
     if (!place_event (write, rooms, gap, i, error))

@@ -86,9 +86,6 @@ gboolean
 cm_ask_auth_events (const CmAsk *ask, GPtrArray *events, GPtrArray *outliers, GError **error);
 
 /* intake-place.c */
-/* Adds those of @outliers (sorted) to @write whose auth events are all known. */
-gboolean
-cm_place_outliers (CmRoomWrite *write, CmRooms *rooms, GPtrArray *outliers, GError **error);
 /* The state that the events of @ids make (transfer full): those that are stored and were not
  * rejected. */
 CmStateMap *

@@ -138,6 +138,10 @@ void cm_room_write_add_missing (CmRoomWrite *write, const CmEvent *event, GPtrAr
 void cm_room_write_tell_servers (CmRoomWrite *write, const CmEvent *event, GPtrArray *before,
                                  gint64 offset, CmStoreFlags flags);
 
+/* room-receive.c: an event that is not stored yet, its auth filled in, becomes an outlier. */
+gboolean cm_room_write_new_outlier (CmRoomWrite *write, CmEvent *event, CmVerdict *verdict,
+                                    GError **error);
+
 /* room-change.c: the current state becomes @state at position offset @offset: view, current_state,
  * members, servers, topics. */
 gboolean cm_room_write_change_state (CmRoomWrite *write, const CmState *state, gint64 offset,

@@ -320,10 +320,23 @@ cm_room_write_history (CmRoomWrite *write, CmEvent *event, CmStateMap *given, gi
 }
 
 gboolean
+cm_room_write_new_outlier (CmRoomWrite *write, CmEvent *event, CmVerdict *verdict, GError **error)
+{
+  gboolean allowed;
+  if (!passes_auth (write, event, &allowed, error) || !cm_room_write_number (write, event, error))
+    return FALSE;
+  *verdict = allowed ? CM_VERDICT_ACCEPTED : CM_VERDICT_REJECTED;
+  event->flags |= CM_EVENT_OUTLIER | (allowed ? 0 : CM_EVENT_REJECTED);
+  cm_room_write_add_event (write, event, &(CmEventPlace){ .visible = FALSE });
+  remember (write, event);
+  g_ptr_array_add (write->arrived, cm_event_ref (event));
+  return TRUE;
+}
+
+gboolean
 cm_room_write_outlier (CmRoomWrite *write, CmEvent *event, CmVerdict *verdict, GError **error)
 {
   CmRooms *rooms = write->room->rooms;
-  gboolean allowed;
   g_autoptr (GError) failure = NULL;
   g_autoptr (CmEvent) known = cm_event_store_find (rooms->events, event->event_id, &failure);
   if (known == NULL && !g_error_matches (failure, CM_ERROR, CM_ERROR_NOT_FOUND)) {
@@ -335,15 +348,8 @@ cm_room_write_outlier (CmRoomWrite *write, CmEvent *event, CmVerdict *verdict, G
     *verdict = verdict_of (known);
     return TRUE;
   }
-  if (!cm_rooms_link (rooms, event, NULL, NULL, error) ||
-      !passes_auth (write, event, &allowed, error) || !cm_room_write_number (write, event, error))
-    return FALSE;
-  *verdict = allowed ? CM_VERDICT_ACCEPTED : CM_VERDICT_REJECTED;
-  event->flags |= CM_EVENT_OUTLIER | (allowed ? 0 : CM_EVENT_REJECTED);
-  cm_room_write_add_event (write, event, &(CmEventPlace){ .visible = FALSE });
-  remember (write, event);
-  g_ptr_array_add (write->arrived, cm_event_ref (event));
-  return TRUE;
+  return cm_rooms_link (rooms, event, NULL, NULL, error) &&
+         cm_room_write_new_outlier (write, event, verdict, error);
 }
 
 gboolean

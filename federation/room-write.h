@@ -108,6 +108,11 @@ GArray *cm_rooms_history_positions (CmRooms *rooms, gsize count, GError **error)
 gboolean
 cm_room_write_outlier (CmRoomWrite *write, CmEvent *event, CmVerdict *verdict, GError **error);
 
+/* The same for many at once, each behind those it names (cm_events_sort). One whose auth events, or
+ * create event, are neither known nor among them is left out: another server may have what this one
+ * withholds, and a rejection is for good. */
+gboolean cm_room_write_outliers (CmRoomWrite *write, GPtrArray *events, GError **error);
+
 /**
  * cm_room_write_enter: the room becomes this node's through @event, a join or the create event.
  * @before: the state before it, made of events that are stored (as outliers in this write, or
