@@ -115,6 +115,12 @@ static const CmSql sharing = {
   "SELECT s.text FROM sym s WHERE s.text = ANY ($2) AND " SHARES,
 };
 
+static const CmSql some_members = {
+  "sync-some-members",
+  "SELECT s.text FROM member m JOIN sym s ON s.id = m.user_id"
+  " WHERE m.room = ANY ($1) AND m.membership = 'join' LIMIT $2",
+};
+
 static const CmSql local_sharers = {
   "sync-local-sharers",
   "SELECT DISTINCT s.text FROM member mine JOIN member m ON m.room = mine.room"
@@ -251,6 +257,12 @@ texts (CmRows *rows)
   for (gsize i = 0; i < cm_rows_count (rows); i++)
     list[i] = g_strdup (cm_rows_text (rows, i, 0));
   return list;
+}
+
+char **
+cm_sync_some_members (CmDb *db, const GArray *rooms, gint64 limit, GError **error)
+{
+  return texts (cm_db_query (db, &some_members, CM_ARGS (integers (rooms), CM_INT (limit)), error));
 }
 
 char **

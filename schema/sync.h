@@ -62,6 +62,8 @@ CmRows *cm_sync_local_members (CmDb *db, gint64 room, GError **error);
 /* The state after the last event before @position, 0 when there is none; -1 with @error. */
 gint64 cm_sync_state_before (CmDb *db, gint64 room, gint64 position, GError **error);
 
+/* (transfer full) some users, at most @limit, who are joined to @rooms (of gint64). */
+char **cm_sync_some_members (CmDb *db, const GArray *rooms, gint64 limit, GError **error);
 /* (transfer full) those of @user_ids who are joined to a room that @user is joined to as well. */
 char **cm_sync_sharing (CmDb *db, gint64 user, const char *const *user_ids, GError **error);
 /* (transfer full) users of this server who are joined to a room that @user is joined to. */

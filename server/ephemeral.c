@@ -248,6 +248,16 @@ cm_presence_free (CmPresence *presence)
   g_free (presence);
 }
 
+CmPresence *
+cm_presence_offline (const char *user_id)
+{
+  CmPresence *presence = g_new0 (CmPresence, 1);
+
+  presence->user_id = g_strdup (user_id);
+  presence->state = g_strdup ("offline");
+  return presence;
+}
+
 void
 cm_presence_put (CmJsonWriter *writer, const CmPresence *presence)
 {
@@ -332,8 +342,10 @@ spread_presence (gpointer data)
     g_info ("The presence of %s is not told: %s", user_id, error->message);
     return;
   }
+  cm_sync_hub_wake_user (node->sync, user_id);
   for (gsize i = 0; users[i] != NULL; i++)
-    cm_sync_hub_wake_user (node->sync, users[i]);
+    if (strcmp (users[i], user_id) != 0)
+      cm_sync_hub_wake_user (node->sync, users[i]);
   if (node->destinations == NULL || !cm_id_domain_is (user_id, node->server_name))
     return;
   g_autoptr (GBytes) edu = presence_edu (news->presence);

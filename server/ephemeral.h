@@ -36,6 +36,8 @@ typedef struct {
 void cm_presence_free (CmPresence *presence);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CmPresence, cm_presence_free)
 
+/* (transfer full) of somebody of whom nothing is known. */
+CmPresence *cm_presence_offline (const char *user_id);
 gboolean cm_presence_is_state (const char *text);
 /* The members of a presence event's content, or of an entry of m.presence. */
 void cm_presence_put (CmJsonWriter *writer, const CmPresence *presence);

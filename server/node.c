@@ -351,6 +351,20 @@ close_listeners (CmNode *node)
     cm_http_server_stop (node->http, HTTP_STOP_MS);
 }
 
+static gboolean
+hold_syncs (CmNode *node, GError **error)
+{
+  return TRUE;
+}
+
+/* Before those parts of the node stop that wait for such an answer themselves. */
+static void
+hold_no_syncs (CmNode *node)
+{
+  if (node->sync != NULL)
+    cm_sync_hub_hold_none (node->sync);
+}
+
 static const Step steps[] = {
   { "signing key", CM_NODE_SERVE, start_signing_key, stop_signing_key },
   { "vault", CM_NODE_TOOL, start_vault, stop_vault },
@@ -381,6 +395,7 @@ static const Step steps[] = {
   { "participant", CM_NODE_SERVE, start_participant, stop_participant },
   { "control socket", CM_NODE_SERVE, start_control, stop_control },
 #endif
+  { "held syncs", CM_NODE_SERVE, hold_syncs, hold_no_syncs },
 };
 
 void

@@ -81,6 +81,7 @@ cm_event_filter_new (const CmJson *json, GError **error)
   for (gsize i = 0; i < G_N_ELEMENTS (lists); i++)
     if (!read_list (json, lists[i].key, lists[i].list, error))
       return NULL;
+  filter->has_limit = cm_json_type (cm_json_get (json, "limit")) == CM_JSON_INTEGER;
   filter->has_contains_url = cm_json_get (json, "contains_url") != NULL;
   if (!read_limit (json, &filter->limit, error) ||
       !read_flag (json, "contains_url", &filter->contains_url, error) ||

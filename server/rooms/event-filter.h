@@ -10,7 +10,8 @@ G_BEGIN_DECLS
 
 /* Lists are NULL where the filter does not have them: everything is wanted then. */
 typedef struct {
-  gint64 limit; /* 0: not given */
+  gint64 limit; /* 0: not given, or (has_limit) nothing is wanted */
+  gboolean has_limit;
   char **types, **not_types;
   char **senders, **not_senders;
   char **rooms, **not_rooms;

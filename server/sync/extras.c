@@ -10,6 +10,8 @@
 
 /* Messages to a device in one answer. */
 #define MAX_MESSAGES 100
+/* Members of rooms that are new to the client whose presence it is told. */
+#define MAX_NEWCOMERS 100
 
 gint64
 cm_sync_ephemeral_since (const CmSyncAnswer *answer)
@@ -98,46 +100,84 @@ cm_sync_add_typing (CmSyncAnswer *answer)
   }
 }
 
-/* Those whose presence changed, and those who came into a room: for who is new to a client all is
- * news. */
-static GPtrArray *
-presence_candidates (const CmSyncAnswer *answer)
+static gboolean
+wants_presence (const CmSyncAnswer *answer, const char *user_id)
+{
+  return cm_event_filter_wants (answer->request->filter->presence, "m.presence", user_id, NULL);
+}
+
+static void
+note_newcomers_of (const CmSyncRoom *room, GHashTable *newcomers)
+{
+  GPtrArray *lists[] = { room->timeline, room->state };
+
+  for (gsize l = 0; l < G_N_ELEMENTS (lists); l++)
+    for (guint i = 0; i < lists[l]->len; i++) {
+      const CmEvent *event = g_ptr_array_index (lists[l], i);
+      if (strcmp (event->type, "m.room.member") == 0 &&
+          g_strcmp0 (cm_event_membership (event), "join") == 0)
+        g_hash_table_add (newcomers, g_strdup (event->state_key));
+    }
+}
+
+/* (transfer full) a set of user ids: those whom the client may never have heard of, since they came
+ * into a room of the user's, or he into theirs. Of large rooms they are not all. */
+static GHashTable *
+find_newcomers (const CmSyncAnswer *answer, GError **error)
+{
+  g_autoptr (GHashTable) newcomers = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  g_autoptr (GArray) fresh = g_array_new (FALSE, FALSE, sizeof (gint64));
+
+  for (guint i = 0; i < answer->rooms->len && !answer->request->initial; i++) {
+    const CmSyncRoom *room = g_ptr_array_index (answer->rooms, i);
+    if (room->membership != CM_MEMBERSHIP_JOIN)
+      continue;
+    if (room->fresh)
+      g_array_append_val (fresh, room->room);
+    else if (room->changed_members)
+      note_newcomers_of (room, newcomers);
+  }
+  if (fresh->len == 0)
+    return g_steal_pointer (&newcomers);
+  g_autoptr (CmDb) db = cm_pool_get (answer->request->node->pool, error);
+  g_auto (GStrv) members =
+      db != NULL ? cm_sync_some_members (db, fresh, MAX_NEWCOMERS, error) : NULL;
+  if (members == NULL)
+    return NULL;
+  for (gsize i = 0; members[i] != NULL; i++)
+    g_hash_table_add (newcomers, g_strdup (members[i]));
+  return g_steal_pointer (&newcomers);
+}
+
+/* Of @newcomers, what is known, or else that they are not here. */
+static void
+add_newcomers (CmSyncAnswer *answer, GPtrArray *candidates, GHashTable *newcomers)
 {
   CmEphemeral *ephemeral = answer->request->node->ephemeral;
-  gint64 since = cm_sync_ephemeral_since (answer);
-  gboolean all = answer->request->initial;
+  GHashTableIter iter;
+  gpointer user_id;
 
-  for (guint i = 0; i < answer->rooms->len && !all; i++) {
-    const CmSyncRoom *room = g_ptr_array_index (answer->rooms, i);
-    all = room->membership == CM_MEMBERSHIP_JOIN && (room->fresh || room->changed_members);
+  for (guint i = 0; i < candidates->len; i++)
+    g_hash_table_remove (newcomers, ((CmPresence *) g_ptr_array_index (candidates, i))->user_id);
+  g_hash_table_remove (newcomers, answer->request->user_id);
+  g_hash_table_iter_init (&iter, newcomers);
+  while (g_hash_table_iter_next (&iter, &user_id, NULL)) {
+    CmPresence *presence = cm_ephemeral_presence_of (ephemeral, user_id);
+    if (presence == NULL)
+      presence = cm_presence_offline (user_id);
+    g_ptr_array_add (candidates, presence);
   }
-  return cm_ephemeral_presence_since (ephemeral, all ? 0 : since);
 }
 
+/* Takes the presence of those who share a room, and the user's own (CVE-2023-43796). */
 static gboolean
-is_wanted (const CmSyncAnswer *answer, const CmPresence *presence)
-{
-  return cm_event_filter_wants (answer->request->filter->presence, "m.presence", presence->user_id,
-                                NULL);
-}
-
-/* Only of those who share a room, and the user's own (CVE-2023-43796). */
-gboolean
-cm_sync_add_presence (CmSyncAnswer *answer, GError **error)
+take_sharing (CmSyncAnswer *answer, GPtrArray *candidates, GError **error)
 {
   const CmSyncRequest *request = answer->request;
-  g_autoptr (GPtrArray) candidates = presence_candidates (answer);
   g_autoptr (GPtrArray) user_ids = g_ptr_array_new ();
 
-  for (guint i = candidates->len; i > 0; i--) {
-    const CmPresence *presence = g_ptr_array_index (candidates, i - 1);
-    if (is_wanted (answer, presence))
-      g_ptr_array_add (user_ids, presence->user_id);
-    else
-      g_ptr_array_remove_index_fast (candidates, i - 1);
-  }
-  if (candidates->len == 0)
-    return TRUE;
+  for (guint i = 0; i < candidates->len; i++)
+    g_ptr_array_add (user_ids, ((CmPresence *) g_ptr_array_index (candidates, i))->user_id);
   g_ptr_array_add (user_ids, NULL);
   g_autoptr (CmDb) db = cm_pool_get (request->node->pool, error);
   g_auto (GStrv) sharing =
@@ -154,6 +194,22 @@ cm_sync_add_presence (CmSyncAnswer *answer, GError **error)
       cm_presence_free (presence);
   }
   return TRUE;
+}
+
+gboolean
+cm_sync_add_presence (CmSyncAnswer *answer, GError **error)
+{
+  g_autoptr (GPtrArray) candidates = cm_ephemeral_presence_since (answer->request->node->ephemeral,
+                                                                  cm_sync_ephemeral_since (answer));
+  g_autoptr (GHashTable) newcomers = find_newcomers (answer, error);
+
+  if (newcomers == NULL)
+    return FALSE;
+  add_newcomers (answer, candidates, newcomers);
+  for (guint i = candidates->len; i > 0; i--)
+    if (!wants_presence (answer, ((CmPresence *) g_ptr_array_index (candidates, i - 1))->user_id))
+      g_ptr_array_remove_index_fast (candidates, i - 1);
+  return candidates->len == 0 || take_sharing (answer, candidates, error);
 }
 
 static gboolean

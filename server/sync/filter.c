@@ -141,7 +141,7 @@ cm_sync_filter_wants_room (const CmSyncFilter *filter, const char *room_id)
 guint
 cm_sync_filter_limit (const CmSyncFilter *filter)
 {
-  gint64 limit = filter->timeline->limit;
+  const CmEventFilter *timeline = filter->timeline;
 
-  return limit > 0 ? (guint) MIN (limit, MAX_LIMIT) : DEFAULT_LIMIT;
+  return timeline->has_limit ? (guint) MIN (timeline->limit, MAX_LIMIT) : DEFAULT_LIMIT;
 }

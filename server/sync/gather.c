@@ -184,7 +184,7 @@ read_rooms (Gathering *gathering, GError **error)
                              .high = high,
                              .since = since,
                              .receipts = receipts,
-                             .limit = cm_sync_timeline_rows (request->filter),
+                             .limit = cm_sync_timeline_rows (gathering->answer, gathering->read),
                              .types = filter.types,
                              .not_types = filter.not_types,
                              .senders = filter.senders,

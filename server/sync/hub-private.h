@@ -122,12 +122,13 @@ struct _CmSyncHub {
 
   GMutex mutex; /* guards what follows */
   GCond settled;
-  gint64 position;   /* everything up to here went through */
-  GHashTable *rooms; /* room id -> CmHubRoom */
-  GHashTable *users; /* user id -> CmHubUser */
-  GHashTable *polls; /* CmCall -> CmSyncPoll */
-  GQueue ready;      /* of CmSyncPoll: to be worked on */
-  guint workers;     /* jobs on the lane that do */
+  gint64 position;    /* everything up to here went through */
+  GHashTable *rooms;  /* room id -> CmHubRoom */
+  GHashTable *users;  /* user id -> CmHubUser */
+  GHashTable *polls;  /* CmCall -> CmSyncPoll */
+  GQueue ready;       /* of CmSyncPoll: to be worked on */
+  guint workers;      /* jobs on the lane that do */
+  gboolean hold_none; /* nothing is parked any more */
 };
 
 void cm_hub_keys_free (gpointer keys);

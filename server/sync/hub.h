@@ -15,6 +15,8 @@ G_BEGIN_DECLS
 CmSyncHub *cm_sync_hub_new (CmNode *node, GError **error);
 /* Its thread, which needs lanes and edge. */
 void cm_sync_hub_start (CmSyncHub *hub);
+/* From now on no call is held, and those that are get their answers: for the end. */
+void cm_sync_hub_hold_none (CmSyncHub *hub);
 /* Finishes what was published, and writes the counters. When no calls come any more. */
 void cm_sync_hub_stop (CmSyncHub *hub);
 void cm_sync_hub_free (CmSyncHub *hub);

@@ -110,7 +110,8 @@ park (CmSyncPoll *poll, const CmSyncAnswer *answer)
   const CmHubUser *user = poll->user;
   g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&poll->hub->mutex);
 
-  if (!cm_sync_answer_is_empty (answer) || poll->expired || poll->state == CM_POLL_DONE)
+  if (!cm_sync_answer_is_empty (answer) || poll->expired || poll->hub->hold_none ||
+      poll->state == CM_POLL_DONE)
     return FALSE;
   /* What came while the answer was worked out is not in it. */
   if (user->newest > answer->next.position || user->ephemeral > answer->next.ephemeral)
@@ -264,6 +265,22 @@ cm_sync_hub_serve (CmSyncHub *hub, CmCall *call, CmSyncRequest *request)
   cm_call_on_gone (call, on_gone, NULL);
   work_on (poll);
   /* It may have expired, or a poll of the user's been pushed out. */
+  cm_hub_kick (hub);
+}
+
+void
+cm_sync_hub_hold_none (CmSyncHub *hub)
+{
+  {
+    g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&hub->mutex);
+    GHashTableIter iter;
+    gpointer poll;
+    hub->hold_none = TRUE;
+    g_hash_table_iter_init (&iter, hub->polls);
+    while (g_hash_table_iter_next (&iter, NULL, &poll))
+      if (((CmSyncPoll *) poll)->state == CM_POLL_PARKED)
+        make_ready (poll);
+  }
   cm_hub_kick (hub);
 }
 

@@ -243,6 +243,15 @@ drop_silent (CmSyncAnswer *answer)
       g_ptr_array_remove_index (answer->rooms, i - 1);
 }
 
+static gboolean
+has_newcomers (const CmSyncAnswer *answer)
+{
+  for (guint i = 0; i < answer->rooms->len; i++)
+    if (((const CmSyncRoom *) g_ptr_array_index (answer->rooms, i))->changed_members)
+      return TRUE;
+  return FALSE;
+}
+
 gboolean
 cm_sync_hub_recent (CmSyncHub *hub, CmSyncAnswer *answer, GError **error)
 {
@@ -260,7 +269,8 @@ cm_sync_hub_recent (CmSyncHub *hub, CmSyncAnswer *answer, GError **error)
   if (!cm_sync_add_state (answer, error))
     return FALSE;
   drop_silent (answer);
-  if (!render (&recent, error) || (recent.presence && !cm_sync_add_presence (answer, error)))
+  if (!render (&recent, error) ||
+      ((recent.presence || has_newcomers (answer)) && !cm_sync_add_presence (answer, error)))
     return FALSE;
   if (answer->keys != NULL)
     return TRUE;

@@ -13,17 +13,27 @@ has_pattern (char **texts)
   return FALSE;
 }
 
-gint64
-cm_sync_timeline_rows (const CmSyncFilter *filter)
+/* Much of what is read may not be shown: what the query cannot tell the filter decides, and before
+ * somebody came into a room much may be hidden from him. */
+static gboolean
+is_sieved (const CmSyncAnswer *answer, const GPtrArray *rooms)
 {
-  gint64 limit = cm_sync_filter_limit (filter);
-  const CmEventFilter *timeline = filter->timeline;
+  const CmEventFilter *filter = answer->request->filter->timeline;
 
-  /* What the query cannot tell is found out here, so more of it is read. */
-  if (timeline->has_contains_url || has_pattern (timeline->types) ||
-      has_pattern (timeline->not_types))
-    return 10 * limit + 50;
-  return limit + 1;
+  if (filter->has_contains_url || has_pattern (filter->types) || has_pattern (filter->not_types))
+    return TRUE;
+  for (guint i = 0; i < rooms->len && !answer->request->initial; i++)
+    if (((const CmSyncRoom *) g_ptr_array_index (rooms, i))->fresh)
+      return TRUE;
+  return FALSE;
+}
+
+gint64
+cm_sync_timeline_rows (const CmSyncAnswer *answer, const GPtrArray *rooms)
+{
+  gint64 limit = cm_sync_filter_limit (answer->request->filter);
+
+  return is_sieved (answer, rooms) ? 10 * limit + 50 : limit + 1;
 }
 
 gboolean
@@ -64,9 +74,9 @@ cm_sync_trim_timeline (const CmSyncAnswer *answer, CmSyncRoom *room, GArray *pos
     guint excess = room->timeline->len - limit;
     g_ptr_array_remove_range (room->timeline, 0, excess);
     g_ptr_array_remove_range (room->shown, 0, excess);
+    oldest = g_array_index (positions, gint64, excess - 1);
     g_array_remove_range (positions, 0, excess);
     room->limited = TRUE;
-    oldest = g_array_index (positions, gint64, 0) - 1;
   }
   room->prev_batch = oldest;
   const CmEvent *first = room->timeline->len > 0 ? g_ptr_array_index (room->timeline, 0) : NULL;
@@ -78,6 +88,7 @@ cm_sync_trim_timeline (const CmSyncAnswer *answer, CmSyncRoom *room, GArray *pos
 typedef struct {
   GPtrArray *events; /* of CmEvent, NULL where it cannot be read */
   GHashTable *seen;  /* set of events that the user may see */
+  gsize most;        /* rows of a room at most */
 } Read;
 
 static gboolean
@@ -104,31 +115,59 @@ read_events (const CmSyncAnswer *answer, const CmRows *rows, Read *read, GError 
   return TRUE;
 }
 
+static gboolean
+has_beginning (const CmSyncRoom *room)
+{
+  return room->timeline->len > 0 &&
+         cm_event_is (g_ptr_array_index (room->timeline, 0), "m.room.create", "");
+}
+
+/* What is the room's state now its members may see, and would miss, had it come about while they
+ * were away. */
+static gboolean
+is_current_state (const CmSyncAnswer *answer, const CmSyncRoom *room, const CmEvent *event)
+{
+  if (event->state_key == NULL || room->membership != CM_MEMBERSHIP_JOIN)
+    return FALSE;
+  g_autoptr (CmRoomView) view = cm_rooms_view (answer->request->node->rooms, room->room_id, NULL);
+  return view != NULL &&
+         cm_state_map_get (view->state, event->type_sym, event->state_key_sym) == event->number;
+}
+
+static gboolean
+is_shown (const CmSyncAnswer *answer, const CmSyncRoom *room, CmEvent *event, const Read *read)
+{
+  if (event == NULL || !cm_sync_wants_event (answer, event))
+    return FALSE;
+  /* How it ended for him the user sees, whatever the visibility of history. */
+  return g_hash_table_contains (read->seen, event) || event->number == room->membership_event ||
+         is_current_state (answer, room, event);
+}
+
 /* Rows of one room from @row on, the newest first; returns the row after them. */
 static gsize
 fill_room (const CmSyncAnswer *answer, CmSyncRoom *room, const CmRows *rows, gsize row,
            const Read *read)
 {
-  gsize start = row, end = row, most = (gsize) cm_sync_timeline_rows (answer->request->filter);
+  gsize start = row, end = row;
   gint64 index = cm_rows_integer (rows, row, 0);
   g_autoptr (GArray) positions = g_array_new (FALSE, FALSE, sizeof (gint64));
 
   while (end < cm_rows_count (rows) && cm_rows_integer (rows, end, 0) == index)
     end++;
   /* The last row of a full page only says that there is more. */
-  room->limited = end - start == most;
-  for (gsize i = end - (room->limited ? 1 : 0); i > start; i--) {
+  gboolean full = end - start == read->most;
+  for (gsize i = end - (full ? 1 : 0); i > start; i--) {
     CmEvent *event = g_ptr_array_index (read->events, i - 1);
     gint64 position = cm_rows_integer (rows, i - 1, 2);
-    /* How it ended for him the user sees, whatever the visibility of history. */
-    gboolean own = event != NULL && event->number == room->membership_event;
-    if (event == NULL || (!own && !g_hash_table_contains (read->seen, event)) ||
-        !cm_sync_wants_event (answer, event))
+    if (!is_shown (answer, room, event, read))
       continue;
     g_ptr_array_add (room->timeline, cm_event_ref (event));
     g_ptr_array_add (room->shown, NULL);
     g_array_append_val (positions, position);
   }
+  /* A room that is new to the client is a gap in what it knows, unless it sees its beginning. */
+  room->limited = full || (room->fresh && !answer->request->initial && !has_beginning (room));
   cm_sync_trim_timeline (answer, room, positions);
   return end;
 }
@@ -137,7 +176,7 @@ gboolean
 cm_sync_fill_timelines (const CmSyncAnswer *answer, GPtrArray *rooms, const CmRows *rows,
                         GError **error)
 {
-  Read read = { NULL, NULL };
+  Read read = { .most = (gsize) cm_sync_timeline_rows (answer, rooms) };
   gboolean good = read_events (answer, rows, &read, error);
 
   for (guint i = 0; i < rooms->len; i++) {

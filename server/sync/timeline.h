@@ -6,8 +6,8 @@
 
 G_BEGIN_DECLS
 
-/* How many rows of each room are to be read. */
-gint64 cm_sync_timeline_rows (const CmSyncFilter *filter);
+/* How many rows of each of @rooms (of CmSyncRoom) are to be read. */
+gint64 cm_sync_timeline_rows (const CmSyncAnswer *answer, const GPtrArray *rooms);
 
 /* Fills in the timelines of @rooms (of CmSyncRoom) from @rows (see CmSyncRoomsRows), whose first
  * column counts them. end_state must be set. */

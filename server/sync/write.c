@@ -54,6 +54,21 @@ render (Text *text, GError **error)
   return render_some (text, events, 0, error) && render_some (text, state, CM_SHOW_STATE, error);
 }
 
+/* What servers exchange does not name the event, which a client cannot do without. */
+static void
+put_federation_event (CmJsonWriter *writer, const CmEvent *event)
+{
+  g_autoptr (CmJsonWriter) id = cm_json_writer_new ();
+  g_autoptr (GString) text =
+      g_string_new_len (g_bytes_get_data (event->bytes, NULL), g_bytes_get_size (event->bytes));
+
+  cm_json_put_text (id, NULL, event->event_id);
+  g_autofree char *quoted = cm_json_writer_end_text (id);
+  g_string_truncate (text, text->len - 1);
+  g_string_append_printf (text, ",\"event_id\":%s}", quoted);
+  cm_json_put_raw (writer, NULL, text->str, text->len);
+}
+
 static void
 put_events (Text *text, const char *key, GPtrArray *events, GPtrArray *shown)
 {
@@ -62,7 +77,7 @@ put_events (Text *text, const char *key, GPtrArray *events, GPtrArray *shown)
     const CmEvent *event = g_ptr_array_index (events, i);
     GBytes *bytes = shown != NULL ? g_ptr_array_index (shown, i) : NULL;
     if (text->request->filter->federation_format)
-      cm_event_write (text->writer, NULL, event, CM_FORMAT_FEDERATION, NULL);
+      put_federation_event (text->writer, event);
     else
       cm_json_put_bytes (text->writer, NULL,
                          bytes != NULL ? bytes : g_hash_table_lookup (text->texts, event));

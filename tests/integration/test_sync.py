@@ -218,19 +218,19 @@ def test_class_token_revocation_ends_the_open_sync(user):
 
 
 def test_class_token_revocation_by_password_change_and_deletion(user):
-    polls = []
-    for _ in range(2):
-        device = user.another_device()
-        polls.append((device, Waiting(device, device.sync()["next_batch"])))
+    device = user.another_device()
+    poll = Waiting(device, device.sync()["next_batch"])
     auth = {"type": "m.login.password", "identifier": {"type": "m.id.user", "user": user.user_id},
             "password": user.password}
-    challenge = user.delete(f"/devices/{polls[0][0].device_id}", {}, expect=401)
-    user.delete(f"/devices/{polls[0][0].device_id}", {"auth": {**auth, "session": challenge["session"]}})
-    assert polls[0][1].answer(401)["errcode"] == "M_UNKNOWN_TOKEN"
+    challenge = user.delete(f"/devices/{device.device_id}", {}, expect=401)
+    user.delete(f"/devices/{device.device_id}", {"auth": {**auth, "session": challenge["session"]}})
+    assert poll.answer(401)["errcode"] == "M_UNKNOWN_TOKEN"
+    device = user.another_device()
+    poll = Waiting(device, device.sync()["next_batch"])
     body = {"new_password": "another one entirely", "logout_devices": True}
     challenge = user.post("/account/password", body, expect=401)
     user.post("/account/password", {**body, "auth": {**auth, "session": challenge["session"]}})
-    assert polls[1][1].answer(401)["errcode"] == "M_UNKNOWN_TOKEN"
+    assert poll.answer(401)["errcode"] == "M_UNKNOWN_TOKEN"
 
 
 # Memberships

@@ -166,16 +166,13 @@ check_conditions (const CmJson *conditions, GError **error)
   return TRUE;
 }
 
+/* "Slashes and backslashes are also not allowed", and a dot in front is the server's. */
 static gboolean
-check_id (CmRuleKind kind, const char *id, GError **error)
+check_id (const char *id, GError **error)
 {
   gboolean good = id[0] != '\0' && id[0] != '.' && strpbrk (id, "/\\") == NULL &&
                   strlen (id) <= CM_ID_MAX_BYTES;
 
-  if (kind == CM_RULES_SENDER)
-    good = cm_id_is_user (id);
-  if (kind == CM_RULES_ROOM)
-    good = cm_id_is_room (id);
   if (!good)
     g_set_error_literal (error, CM_ERROR, CM_ERROR_INVALID_PARAM, "The rule id is not valid");
   return good;
@@ -189,7 +186,7 @@ put_rule (CmCall *call, CmRuleSet *set, CmRuleKind kind, GError **error)
   const CmJson *conditions = cm_json_get (body, "conditions");
   const char *pattern = NULL;
 
-  if (!check_id (kind, cm_call_param (call, "ruleId"), error) || !check_actions (actions, error) ||
+  if (!check_id (cm_call_param (call, "ruleId"), error) || !check_actions (actions, error) ||
       !check_conditions (conditions, error))
     return FALSE;
   if (kind == CM_RULES_CONTENT &&
