@@ -139,8 +139,8 @@ void cm_room_write_tell_servers (CmRoomWrite *write, const CmEvent *event, GPtrA
                                  gint64 offset, CmStoreFlags flags);
 
 /* room-receive.c: an event that is not stored yet, its auth filled in, becomes an outlier. */
-gboolean cm_room_write_new_outlier (CmRoomWrite *write, CmEvent *event, CmVerdict *verdict,
-                                    GError **error);
+gboolean
+cm_room_write_new_outlier (CmRoomWrite *write, CmEvent *event, CmVerdict *verdict, GError **error);
 
 /* room-change.c: the current state becomes @state at position offset @offset: view, current_state,
  * members, servers, topics. */

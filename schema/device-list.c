@@ -83,14 +83,15 @@ static const CmSql changed_between = {
                                                                                 "user_id FROM "
                                                                                 "cross_signing_key "
                                                                                 "WHERE user_id = "
-                                                                                "$1 AND " SINCE ("p"
-                                                                                                 "o"
-                                                                                                 "s"
-                                                                                                 "i"
-                                                                                                 "t"
-                                                                                                 "i"
-                                                                                                 "o"
-                                                                                                 "n"),
+                                                                                "$1 AND " SINCE (
+                                                                                    "p"
+                                                                                    "o"
+                                                                                    "s"
+                                                                                    "i"
+                                                                                    "t"
+                                                                                    "i"
+                                                                                    "o"
+                                                                                    "n"),
 };
 
 /* Who left a room that $1 is in, or was left by $1, and shares no other. */
