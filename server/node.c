@@ -402,8 +402,12 @@ void
 cm_node_stop (CmNode *node)
 {
   for (gsize i = G_N_ELEMENTS (steps); i > 0; i--) {
-    if (steps[i - 1].stop)
-      steps[i - 1].stop (node);
+    if (!steps[i - 1].stop)
+      continue;
+    gint64 began = g_get_monotonic_time ();
+    steps[i - 1].stop (node);
+    g_debug ("Stopped the %s in %" G_GINT64_FORMAT " ms", steps[i - 1].name,
+             (g_get_monotonic_time () - began) / 1000);
   }
   g_free (node);
 }
