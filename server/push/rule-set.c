@@ -225,7 +225,7 @@ cm_rule_set_put (CmRuleSet *set, CmRuleKind kind, CmPushRule *rule, const char *
 {
   g_autoptr (CmPushRule) owned = rule;
   GPtrArray *rules = set->kinds[kind];
-  guint old, place = 0;
+  guint old = 0, place = 0;
   const CmPushRule *present = cm_rule_set_find (set, kind, rule->id, &old, NULL);
 
   if (!check_bounds (set, rule, present, error))
