@@ -71,6 +71,19 @@ static const CmSql unread_position = {
   "SELECT position FROM unread_position",
 };
 
+static const CmSql unread_elsewhere = {
+  "unread-elsewhere",
+  "SELECT coalesce (sum (notifications), 0)::bigint FROM unread WHERE user_id = $1 AND room <> $2",
+};
+
+static const CmSql candidates = {
+  "push-candidates",
+  "SELECT e.id, e.position FROM member m CROSS JOIN LATERAL ("
+  " SELECT id, position FROM event WHERE room = m.room AND position > m.position AND position < $2"
+  "  AND sender <> $1 ORDER BY position DESC LIMIT $3) e"
+  " WHERE m.user_id = $1 AND m.membership = 'join' ORDER BY e.position DESC LIMIT $3",
+};
+
 static const CmSql unread_events_after = {
   "unread-events-after",
   "SELECT id FROM event WHERE position > $1 ORDER BY position DESC LIMIT $2",
@@ -206,6 +219,25 @@ cm_unread_position (CmDb *db, gint64 *position, GError **error)
     return FALSE;
   *position = cm_rows_integer (rows, 0, 0);
   return TRUE;
+}
+
+gboolean
+cm_unread_elsewhere (CmDb *db, gint64 user, gint64 room, gint64 *count, GError **error)
+{
+  g_autoptr (CmRows) rows =
+      cm_db_query (db, &unread_elsewhere, CM_ARGS (CM_INT (user), CM_INT (room)), error);
+
+  if (rows == NULL)
+    return FALSE;
+  *count = cm_rows_integer (rows, 0, 0);
+  return TRUE;
+}
+
+CmRows *
+cm_push_candidates (CmDb *db, gint64 user, gint64 before, gint64 limit, GError **error)
+{
+  return cm_db_query (db, &candidates, CM_ARGS (CM_INT (user), CM_INT (before), CM_INT (limit)),
+                      error);
 }
 
 CmRows *

@@ -43,6 +43,11 @@ void cm_unread_rows_add (CmUnreadRows *rows, gint64 user, gint64 room, gint64 th
 void cm_unread_write (CmWrite *write, const CmUnreadRows *rows, gint64 position);
 /* Up to which position everything is counted in what is stored. */
 gboolean cm_unread_position (CmDb *db, gint64 *position, GError **error);
+/* What is unread in all rooms but one. */
+gboolean cm_unread_elsewhere (CmDb *db, gint64 user, gint64 room, gint64 *count, GError **error);
+/* Rows of (event, position): of the rooms the user is in, what came after he did and before
+ * @before; the newest first. */
+CmRows *cm_push_candidates (CmDb *db, gint64 user, gint64 before, gint64 limit, GError **error);
 /* Rows of (event): the newest @limit of all rooms' after @position, the newest first. */
 CmRows *cm_unread_events_after (CmDb *db, gint64 position, gint64 limit, GError **error);
 /* Rows of (user, thread, notifications, highlights) of a room. */

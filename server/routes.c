@@ -22,6 +22,8 @@ const CmRoute *const cm_route_tables[] = {
   cm_routes_federation_send,
   cm_routes_federation_state,
   cm_routes_filter,
+  cm_routes_pushers,
+  cm_routes_notifications,
   cm_routes_hierarchy,
   cm_routes_join,
   cm_routes_key_backup,

@@ -24,6 +24,8 @@ extern const CmRoute cm_routes_federation_query[];
 extern const CmRoute cm_routes_federation_send[];
 extern const CmRoute cm_routes_federation_state[];
 extern const CmRoute cm_routes_filter[];
+extern const CmRoute cm_routes_pushers[];
+extern const CmRoute cm_routes_notifications[];
 extern const CmRoute cm_routes_hierarchy[];
 extern const CmRoute cm_routes_join[];
 extern const CmRoute cm_routes_key_backup[];

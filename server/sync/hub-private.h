@@ -7,6 +7,7 @@
 #include "schema/receipt.h"
 #include "server/http/http-server.h"
 #include "server/push/profiles.h"
+#include "server/push/sender.h"
 #include "server/sync/hub.h"
 
 G_BEGIN_DECLS
@@ -108,6 +109,7 @@ struct _CmSyncHub {
   CmNode *node;
   GThread *thread;
   CmPushProfiles *profiles; /* the thread's own */
+  CmPushSender *sender;     /* NULL until the hub is started */
   CmLazyMembers *lazy;
   GHashTable *dirty;       /* the thread's own, as is what follows: counters to be written */
   gint64 flushed_position; /* up to where they were written */

@@ -2,6 +2,7 @@
  * database now and then, many at once. */
 #include "server/sync/hub-private.h"
 
+#include "crypto/id.h"
 #include "federation/timeline.h"
 #include "schema/push.h"
 #include "schema/sync.h"
@@ -120,14 +121,79 @@ load_profiles (CmSyncHub *hub, CmHubRoom *room)
   return FALSE;
 }
 
+/* Whom an event notifies. */
+typedef struct {
+  CmHubMember *member;
+  CmPushVerdict verdict;
+  gboolean has_pushers;
+  gint64 unread; /* in the room, with it */
+} Notified;
+
+static gint64
+total (const CmHubMember *member)
+{
+  gint64 sum = 0;
+
+  for (guint i = 0; member->counts != NULL && i < member->counts->len; i++)
+    sum += g_array_index (member->counts, CmSyncCount, i).notifications;
+  return sum;
+}
+
+static void
+apply (CmSyncHub *hub, gint64 thread, GArray *notified)
+{
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&hub->mutex);
+
+  for (guint i = 0; i < notified->len; i++) {
+    Notified *one = &g_array_index (notified, Notified, i);
+    CmSyncCount *count = count_of (one->member, thread);
+    count->notifications++;
+    count->highlights += one->verdict.highlight;
+    mark_dirty (hub, one->member, count);
+    one->unread = total (one->member);
+  }
+}
+
+static void
+tell_pushers (CmSyncHub *hub, CmEvent *event, const GArray *notified)
+{
+  for (guint i = 0; hub->sender != NULL && i < notified->len; i++) {
+    const Notified *one = &g_array_index (notified, Notified, i);
+    CmPushNews news = {
+      one->member->user_id, one->member->user, one->member->room->room, one->unread, event,
+      one->verdict.actions
+    };
+    if (one->has_pushers)
+      cm_push_sender_tell (hub->sender, &news);
+  }
+}
+
+/* Who is asked into a room is no member of it yet, and nothing of it is unread to him. */
+static void
+push_invite (CmSyncHub *hub, CmHubRoom *room, Judge *judging, CmEvent *event)
+{
+  const char *user_ids[] = { event->state_key, NULL };
+
+  if (hub->sender == NULL || g_strcmp0 (cm_event_membership (event), "invite") != 0 ||
+      !cm_id_domain_is (event->state_key, hub->node->server_name) ||
+      !cm_push_profiles_load (hub->profiles, user_ids, NULL))
+    return;
+  const CmPushProfile *profile = cm_push_profiles_find (hub->profiles, event->state_key);
+  CmPushVerdict verdict = judge (judging, profile, event->state_key);
+  CmPushNews news = {
+    event->state_key, event->state_key_sym, room->room, 0, event, verdict.actions
+  };
+  if (verdict.notify && profile->has_pushers)
+    cm_push_sender_tell (hub->sender, &news);
+}
+
 void
 cm_hub_count_event (CmSyncHub *hub, CmHubRoom *room, CmEvent *event)
 {
   CmRooms *rooms = hub->node->rooms;
   g_autoptr (CmRoomView) view = cm_rooms_view (rooms, room->room_id, NULL);
+  g_autoptr (GArray) notified = g_array_new (FALSE, FALSE, sizeof (Notified));
   Judge judging = { .hub = hub, .event = event, .view = view };
-  gint64 thread = thread_of (rooms, event);
-  g_autoptr (GPtrArray) notified = g_ptr_array_new (), highlighted = g_ptr_array_new ();
   GHashTableIter iter;
   gpointer value;
 
@@ -135,23 +201,19 @@ cm_hub_count_event (CmSyncHub *hub, CmHubRoom *room, CmEvent *event)
     return;
   g_hash_table_iter_init (&iter, room->members);
   while (g_hash_table_iter_next (&iter, NULL, &value)) {
-    CmHubMember *member = value;
-    const CmPushProfile *profile = cm_push_profiles_find (hub->profiles, member->user_id);
-    CmPushVerdict verdict =
-        profile != NULL ? judge (&judging, profile, member->user_id) : (CmPushVerdict){ 0 };
-    if (verdict.notify)
-      g_ptr_array_add (verdict.highlight ? highlighted : notified, member);
+    Notified one = { .member = value };
+    const CmPushProfile *profile = cm_push_profiles_find (hub->profiles, one.member->user_id);
+    if (profile == NULL)
+      continue;
+    one.verdict = judge (&judging, profile, one.member->user_id);
+    one.has_pushers = profile->has_pushers;
+    if (one.verdict.notify)
+      g_array_append_val (notified, one);
   }
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&hub->mutex);
-  for (guint i = 0; i < notified->len + highlighted->len; i++) {
-    gboolean highlight = i >= notified->len;
-    CmHubMember *member = highlight ? g_ptr_array_index (highlighted, i - notified->len)
-                                    : g_ptr_array_index (notified, i);
-    CmSyncCount *count = count_of (member, thread);
-    count->notifications++;
-    count->highlights += highlight;
-    mark_dirty (hub, member, count);
-  }
+  apply (hub, thread_of (rooms, event), notified);
+  tell_pushers (hub, event, notified);
+  if (event->state_key != NULL)
+    push_invite (hub, room, &judging, event);
 }
 
 void
@@ -271,6 +333,20 @@ receipt_thread (CmRooms *rooms, const CmReceipt *receipt)
   return root != NULL ? root->number : -2;
 }
 
+/* Fewer are unread: clients that are asleep show the number. */
+static void
+push_counts (CmSyncHub *hub, const CmHubMember *member)
+{
+  const CmPushProfile *profile = cm_push_profiles_find (hub->profiles, member->user_id);
+  CmPushNews news = { .user_id = member->user_id,
+                      .user = member->user,
+                      .room = member->room->room,
+                      .unread = total (member) };
+
+  if (hub->sender != NULL && profile != NULL && profile->has_pushers)
+    cm_push_sender_tell (hub->sender, &news);
+}
+
 void
 cm_hub_count_receipt (CmSyncHub *hub, CmHubRoom *room, const CmReceipt *receipt)
 {
@@ -288,6 +364,7 @@ cm_hub_count_receipt (CmSyncHub *hub, CmHubRoom *room, const CmReceipt *receipt)
   if (receipt->event_position < newest &&
       !count_after (hub, member, &limits, receipt->event_position, &error) && error != NULL)
     g_warning ("Unread counters: %s", error->message);
+  push_counts (hub, member);
 }
 
 /* Rows on their way to the database. */

@@ -313,6 +313,7 @@ look_around (CmSyncHub *hub)
     return;
   hub->ticked = now;
   cm_ephemeral_tick (hub->node->ephemeral);
+  cm_push_sender_tick (hub->sender);
   cm_hub_flush (hub, FALSE);
   cm_hub_kick (hub);
   if (now < hub->swept + SWEEP_US)
@@ -416,6 +417,7 @@ cm_sync_hub_new (CmNode *node, GError **error)
 void
 cm_sync_hub_start (CmSyncHub *hub)
 {
+  hub->sender = cm_push_sender_new (hub->node);
   hub->thread = g_thread_new ("sync-hub", run, hub);
 }
 
@@ -429,6 +431,7 @@ cm_sync_hub_stop (CmSyncHub *hub)
   g_cond_signal (&hub->queued);
   g_mutex_unlock (&hub->queue_mutex);
   g_thread_join (g_steal_pointer (&hub->thread));
+  g_clear_pointer (&hub->sender, cm_push_sender_free);
   /* Nobody waits for it any more. */
   g_mutex_lock (&hub->mutex);
   hub->position = G_MAXINT64 / 2;
