@@ -18,7 +18,7 @@ struct _CmControl {
   GSocketService *service;
   GCancellable *stop;
   GMainContext *context;
-  GMainLoop *loop;
+  gint stopping; /* atomic */
   GThread *thread;
 };
 
@@ -177,7 +177,9 @@ run (gpointer data)
   CmControl *control = data;
 
   g_main_context_push_thread_default (control->context);
-  g_main_loop_run (control->loop);
+  /* A GMainLoop could be told to quit before it runs, and would then run for ever. */
+  while (!g_atomic_int_get (&control->stopping))
+    g_main_context_iteration (control->context, TRUE);
   g_main_context_pop_thread_default (control->context);
   return NULL;
 }
@@ -208,7 +210,6 @@ cm_control_new (CmNode *node, const char *path, GError **error)
   control->path = g_strdup (path);
   control->stop = g_cancellable_new ();
   control->context = g_main_context_new ();
-  control->loop = g_main_loop_new (control->context, FALSE);
   g_main_context_push_thread_default (control->context);
   control->service = g_threaded_socket_service_new (MAX_CONNECTIONS);
   g_signal_connect (control->service, "run", G_CALLBACK (serve_connection), control);
@@ -230,13 +231,13 @@ cm_control_free (CmControl *control)
     return;
   g_cancellable_cancel (control->stop);
   g_socket_service_stop (control->service);
-  g_main_loop_quit (control->loop);
+  g_atomic_int_set (&control->stopping, TRUE);
+  g_main_context_wakeup (control->context);
   if (control->thread != NULL)
     g_thread_join (control->thread);
   g_socket_listener_close (G_SOCKET_LISTENER (control->service));
   g_unlink (control->path);
   g_object_unref (control->service);
-  g_main_loop_unref (control->loop);
   g_main_context_unref (control->context);
   g_object_unref (control->stop);
   g_free (control->path);
