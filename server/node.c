@@ -18,6 +18,7 @@
 #include "server/federation.h"
 #include "server/ephemeral.h"
 #include "server/room-hooks.h"
+#include "server/rooms/guests.h"
 #include "server/participant/control.h"
 #include "server/participant/participant.h"
 #include "server/router/lanes.h"
@@ -130,6 +131,7 @@ static void
 stop_committer (CmNode *node)
 {
   g_clear_pointer (&node->committer, cm_committer_free);
+  g_clear_pointer (&node->guests, cm_guest_watch_free);
   cm_federation_free_queues (node);
 }
 
@@ -144,6 +146,8 @@ start_rooms (CmNode *node, GError **error)
                          .server_name = node->server_name,
                          .hooks = cm_room_hooks (node) };
   node->rooms = cm_rooms_new (&parts, error);
+  if (node->rooms != NULL)
+    node->guests = cm_guest_watch_new (node);
   return node->rooms != NULL;
 }
 
@@ -231,12 +235,15 @@ start_lanes (CmNode *node, GError **error)
     [CM_LANE_BLOCKING] = 4 + cores,
   };
   node->lanes = cm_lanes_new (threads);
+  cm_guest_watch_set_lanes (node->guests, node->lanes);
   return TRUE;
 }
 
 static void
 stop_lanes (CmNode *node)
 {
+  if (node->guests != NULL)
+    cm_guest_watch_set_lanes (node->guests, NULL);
   g_clear_pointer (&node->lanes, cm_lanes_free);
 }
 

@@ -22,6 +22,7 @@ typedef struct _CmDiscovery CmDiscovery;
 typedef struct _CmIntake CmIntake;
 typedef struct _CmInbox CmInbox;
 typedef struct _CmRooms CmRooms;
+typedef struct _CmGuestWatch CmGuestWatch;
 typedef struct _CmKeyRing CmKeyRing;
 typedef struct _CmFedClient CmFedClient;
 typedef struct _CmDestinations CmDestinations;
@@ -58,6 +59,7 @@ struct _CmNode {
   CmFedClient *fed_client;
   CmKeyRing *key_ring;
   CmRooms *rooms;
+  CmGuestWatch *guests;
   CmIntake *intake;
   CmInbox *inbox;
   CmDestinations *destinations;

@@ -114,9 +114,10 @@ cm_readable_room_find (CmNode *node, const char *room_id, const char *user_id, C
   if (found == NULL)
     return FALSE;
   room->view = cm_room_view (found);
-  if (cm_room_membership (room->view, user_id) != CM_MEMBERSHIP_JOIN &&
-      !is_world_readable (room->view))
-    return bound_by_departure (node, room, user_id, error);
+  CmMembership membership = cm_room_membership (room->view, user_id);
+  if (membership != CM_MEMBERSHIP_JOIN && !is_world_readable (room->view))
+    return membership == CM_MEMBERSHIP_BAN ? not_inside (error)
+                                           : bound_by_departure (node, room, user_id, error);
   room->state = cm_state_map_ref (room->view->state);
   return TRUE;
 }

@@ -25,7 +25,7 @@ void cm_readable_room_clear (CmReadableRoom *room);
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (CmReadableRoom, cm_readable_room_clear)
 
 /* For who is joined, whoever may look because history is world-readable, and who was joined once
- * and has not forgotten the room. CM_ERROR_FORBIDDEN for everybody else. */
+ * and has neither forgotten the room nor been banned. CM_ERROR_FORBIDDEN for everybody else. */
 gboolean cm_call_readable_room (CmCall *call, CmReadableRoom *room, GError **error);
 /* The same for any room and user. */
 gboolean cm_readable_room_find (CmNode *node, const char *room_id, const char *user_id,

