@@ -1,7 +1,11 @@
 #include "server/http/answer.h"
 
 #include <gnutls/gnutls.h>
+#include <string.h>
 #include <sys/socket.h>
+#include <unistd.h>
+
+#define FRAMED_BLOCK (32 * 1024)
 
 static const struct {
   const char *name;
@@ -24,11 +28,76 @@ bytes_unref (void *bytes)
   g_bytes_unref (bytes);
 }
 
+/* A file with something before and after it. */
+typedef struct {
+  int fd;
+  guint64 file_length;
+  GBytes *before, *after;
+} Framed;
+
+static void
+framed_free (void *data)
+{
+  Framed *framed = data;
+
+  close (framed->fd);
+  g_bytes_unref (framed->before);
+  g_bytes_unref (framed->after);
+  g_free (framed);
+}
+
+static gssize
+copy_bytes (GBytes *bytes, guint64 from, char *to, gsize max)
+{
+  gsize length;
+  const char *data = g_bytes_get_data (bytes, &length);
+
+  length = MIN (max, length - from);
+  memcpy (to, data + from, length);
+  return (gssize) length;
+}
+
+static ssize_t
+framed_read (void *data, uint64_t position, char *to, size_t max)
+{
+  const Framed *framed = data;
+  gsize before = g_bytes_get_size (framed->before);
+
+  if (position < before)
+    return copy_bytes (framed->before, position, to, max);
+  position -= before;
+  if (position >= framed->file_length)
+    return copy_bytes (framed->after, position - framed->file_length, to, max);
+  ssize_t got = pread (framed->fd, to, MIN (max, framed->file_length - position), (off_t) position);
+  return got > 0 ? got : MHD_CONTENT_READER_END_WITH_ERROR;
+}
+
+static struct MHD_Response *
+make_framed (CmReply *reply)
+{
+  Framed *framed = g_new (Framed, 1);
+
+  *framed = (Framed){ reply->fd, reply->file_length, g_bytes_ref (reply->before),
+                      g_bytes_ref (reply->after) };
+  struct MHD_Response *response = MHD_create_response_from_callback (
+      cm_reply_length (reply), FRAMED_BLOCK, framed_read, framed, framed_free);
+  /* Without a response nobody calls framed_free; the descriptor is still the reply's. */
+  if (response != NULL) {
+    reply->fd = -1;
+    return response;
+  }
+  framed->fd = -1;
+  framed_free (framed);
+  return NULL;
+}
+
 static struct MHD_Response *
 make_response (CmReply *reply)
 {
   gsize length = 0;
 
+  if (reply->before != NULL)
+    return make_framed (reply);
   if (reply->fd >= 0) {
     struct MHD_Response *response = MHD_create_response_from_fd64 (reply->file_length, reply->fd);
     if (response != NULL)

@@ -16,7 +16,8 @@ struct _CmReply {
   GBytes *body;       /* NULL: empty, or a file */
   int fd;             /* -1: no file */
   guint64 file_length;
-  GArray *headers; /* of CmReplyHeader, NULL: none */
+  GBytes *before, *after; /* the file; NULL: nothing */
+  GArray *headers;        /* of CmReplyHeader, NULL: none */
 };
 
 guint64 cm_reply_length (const CmReply *reply);

@@ -57,6 +57,14 @@ cm_reply_file (const char *content_type, int fd, guint64 length)
   return reply;
 }
 
+void
+cm_reply_frame (CmReply *reply, GBytes *before, GBytes *after)
+{
+  g_return_if_fail (reply->fd >= 0 && reply->before == NULL);
+  reply->before = before;
+  reply->after = after;
+}
+
 CmReply *
 cm_reply_later (void)
 {
@@ -177,6 +185,8 @@ cm_reply_body (const CmReply *reply)
 guint64
 cm_reply_length (const CmReply *reply)
 {
+  if (reply->before != NULL)
+    return g_bytes_get_size (reply->before) + reply->file_length + g_bytes_get_size (reply->after);
   if (reply->fd >= 0)
     return reply->file_length;
   return reply->body != NULL ? g_bytes_get_size (reply->body) : 0;
@@ -189,6 +199,8 @@ cm_reply_free (CmReply *reply)
     return;
   g_free (reply->content_type);
   g_clear_pointer (&reply->body, g_bytes_unref);
+  g_clear_pointer (&reply->before, g_bytes_unref);
+  g_clear_pointer (&reply->after, g_bytes_unref);
   if (reply->fd >= 0)
     close (reply->fd);
   if (reply->headers != NULL) {

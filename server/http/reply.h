@@ -16,6 +16,8 @@ CmReply *cm_reply_json_status (unsigned status, CmJsonWriter *writer);
 CmReply *cm_reply_empty (void);
 /* 200 with a file of @length bytes from @fd (taken). */
 CmReply *cm_reply_file (const char *content_type, int fd, guint64 length);
+/* Puts @before and @after (both taken) around the file of @reply. */
+void cm_reply_frame (CmReply *reply, GBytes *before, GBytes *after);
 /* What a GError looks like to a client: errcode, error, and the status of its code. Errors of other
  * domains are M_UNKNOWN 500 with an opaque id; the details go to the log. */
 CmReply *cm_reply_error (const GError *error);
