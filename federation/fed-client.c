@@ -93,19 +93,32 @@ call_server (CmFedClient *client, const char *server, const CmFedRequest *reques
   return NULL;
 }
 
+/* What the specification gives such a status although the server is well (client-server, "Content
+ * repository"). */
+static gboolean
+is_about_media (const CmOutboundAnswer *answer)
+{
+  g_autoptr (CmJsonDoc) doc = cm_json_parse_bytes (answer->body, NULL);
+  const char *errcode = cm_json_get_text (cm_json_doc_root (doc), "errcode");
+
+  return g_strcmp0 (errcode, cm_error_errcode (CM_ERROR_NOT_YET_UPLOADED)) == 0 ||
+         g_strcmp0 (errcode, cm_error_errcode (CM_ERROR_TOO_LARGE)) == 0;
+}
+
 /* A gateway that says that the server behind it is not there speaks for a server that is down; any
  * other answer is the server's own. */
 static gboolean
-is_down (unsigned status)
+is_down (const CmOutboundAnswer *answer)
 {
-  return status == 502 || status == 503 || status == 504;
+  return (answer->status == 502 || answer->status == 503 || answer->status == 504) &&
+         !is_about_media (answer);
 }
 
 static void
 note_outcome (CmFedClient *client, const char *server, const CmOutboundAnswer *answer,
               const GError *failure)
 {
-  if (answer != NULL && !is_down (answer->status)) {
+  if (answer != NULL && !is_down (answer)) {
     cm_backoff_succeeded (client->backoff, server);
     return;
   }
@@ -147,6 +160,7 @@ code_of_errcode (const char *errcode)
     CM_ERROR_MISSING_PARAM,
     CM_ERROR_INVALID_PARAM,
     CM_ERROR_TOO_LARGE,
+    CM_ERROR_NOT_YET_UPLOADED,
     CM_ERROR_BAD_STATE,
     CM_ERROR_INVALID_ROOM_STATE,
     CM_ERROR_UNSUPPORTED_ROOM_VERSION,
@@ -172,7 +186,7 @@ fail_with_answer (const CmOutboundAnswer *answer, GError **error)
   g_autofree char *line =
       text != NULL ? g_utf8_substring (text, 0, MIN (200, g_utf8_strlen (text, -1))) : NULL;
 
-  if (answer->status < 400 || answer->status >= 500)
+  if (answer->status < 400 || (answer->status >= 500 && !is_about_media (answer)))
     g_set_error (error, CM_ERROR, CM_ERROR_BAD_GATEWAY, "The server answered with status %u",
                  answer->status);
   else
