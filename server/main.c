@@ -1,4 +1,5 @@
 #include "server/cli/cli.h"
+#include "server/media/thumbnail-worker.h"
 
 #include <locale.h>
 
@@ -16,6 +17,13 @@ run_help (const CmCommand *command, int argc, char **argv)
   return 0;
 }
 
+/* The node starts it for itself. */
+static int
+run_thumbnail_worker (const CmCommand *command, int argc, char **argv)
+{
+  return cm_thumbnail_worker (argc, argv);
+}
+
 const CmCommand cm_commands[] = {
   { "serve", "", "Runs the node in the foreground", cm_cli_serve },
   { "check-config", "", "Says what is wrong with a configuration, by group and key",
@@ -28,6 +36,7 @@ const CmCommand cm_commands[] = {
   { "listen", "", "Prints what the running node's participant hears in a room", cm_cli_listen },
 #endif
   { "user", "COMMAND", "Makes, changes and lists accounts", cm_cli_user },
+  { "thumbnail-worker", NULL, NULL, run_thumbnail_worker },
   { "version", "", "Prints the version", run_version },
   { "help", "", "Prints this list", run_help },
   { NULL, NULL, NULL, NULL },

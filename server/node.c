@@ -17,6 +17,7 @@
 #include "server/federation-auth.h"
 #include "server/federation.h"
 #include "server/ephemeral.h"
+#include "server/media/media.h"
 #include "server/room-hooks.h"
 #include "server/rooms/guests.h"
 #include "server/participant/control.h"
@@ -223,6 +224,19 @@ stop_remote_keys (CmNode *node)
   g_clear_pointer (&node->remote_keys, cm_remote_keys_free);
 }
 
+static gboolean
+start_media (CmNode *node, GError **error)
+{
+  node->media = cm_media_store_new (node, error);
+  return node->media != NULL;
+}
+
+static void
+stop_media (CmNode *node)
+{
+  g_clear_pointer (&node->media, cm_media_store_free);
+}
+
 /* Threads wait for the database more than they compute, so there are more of them than cores. */
 static gboolean
 start_lanes (CmNode *node, GError **error)
@@ -390,6 +404,7 @@ static const Step steps[] = {
   { "sync hub", CM_NODE_SERVE, start_sync_hub, stop_sync_hub },
   { "accounts", CM_NODE_TOOL, start_accounts, stop_accounts },
   { "remote keys", CM_NODE_SERVE, start_remote_keys, stop_remote_keys },
+  { "media", CM_NODE_SERVE, start_media, stop_media },
   { "lanes", CM_NODE_SERVE, start_lanes, stop_lanes },
   { "limits", CM_NODE_SERVE, start_limits, stop_limits },
   { "router", CM_NODE_SERVE, start_router, stop_router },

@@ -19,6 +19,7 @@ const CmRoute *const cm_route_tables[] = {
   cm_routes_federation_keys,
   cm_routes_federation_leave,
   cm_routes_federation_query,
+  cm_routes_federation_media,
   cm_routes_federation_send,
   cm_routes_federation_state,
   cm_routes_filter,

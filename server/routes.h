@@ -21,6 +21,7 @@ extern const CmRoute cm_routes_federation_join[];
 extern const CmRoute cm_routes_federation_keys[];
 extern const CmRoute cm_routes_federation_leave[];
 extern const CmRoute cm_routes_federation_query[];
+extern const CmRoute cm_routes_federation_media[];
 extern const CmRoute cm_routes_federation_send[];
 extern const CmRoute cm_routes_federation_state[];
 extern const CmRoute cm_routes_filter[];

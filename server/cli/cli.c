@@ -21,8 +21,10 @@ void
 cm_cli_usage (const char *name, const CmCommand *commands)
 {
   g_print ("Usage: %s COMMAND [OPTION...]\n\nCommands:\n", name);
-  for (const CmCommand *command = commands; command->name; command++)
-    g_print ("  %-16s %s\n", command->name, command->summary);
+  for (const CmCommand *command = commands; command->name; command++) {
+    if (command->summary)
+      g_print ("  %-16s %s\n", command->name, command->summary);
+  }
   g_print ("\n%s COMMAND --help tells more.\n", name);
 }
 

@@ -6,8 +6,8 @@
 
 G_BEGIN_DECLS
 
-/* A row ends up in `comity help`. @run gets the words from the command's own name on and returns
- * the exit status. */
+/* A row with a summary ends up in `comity help`. @run gets the words from the command's own name on
+ * and returns the exit status. */
 typedef struct _CmCommand CmCommand;
 struct _CmCommand {
   const char *name;

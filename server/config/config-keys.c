@@ -149,6 +149,9 @@ const CmConfigKey cm_config_keys[] = {
   { "media", "max_upload", CM_CONFIG_SIZE, "50M", NODE (media.max_upload),
     "The largest upload: a number of bytes, K, M or G.", .min = 1,
     .max = G_GINT64_CONSTANT (1) << 40 },
+  { "media", "remote_cache", CM_CONFIG_SIZE, "10G", NODE (media.remote_cache),
+    "How much of other servers' files is kept; those longest unused go first.", .min = 1,
+    .max = G_GINT64_CONSTANT (1) << 50 },
   { "media", "path", CM_CONFIG_PATH, NULL, NODE (media.path),
     "Where files lie. Default: media in data_dir" },
 

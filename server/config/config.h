@@ -74,7 +74,8 @@ struct _CmConfig {
     gboolean encrypt_by_default;
   } rooms;
   struct {
-    gint64 max_upload; /* bytes */
+    gint64 max_upload;   /* bytes */
+    gint64 remote_cache; /* bytes */
     char *path;
   } media;
   struct {

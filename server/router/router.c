@@ -1,5 +1,6 @@
 #include "server/router/router.h"
 
+#include "server/config/config.h"
 #include "server/http/call-private.h"
 #include "server/http/percent.h"
 #include "server/node.h"
@@ -134,6 +135,15 @@ find_credentials (CmCall *call, CmAuth auth, GError **error)
   return TRUE;
 }
 
+/* How large a file may be is configured, all else is in the table. */
+static gsize
+max_body_of (const CmRouter *router, const CmMatch *match)
+{
+  if (match->route->body == CM_BODY_RAW && router->node->config != NULL)
+    return (gsize) router->node->config->media.max_upload;
+  return match->max_body;
+}
+
 gssize
 cm_router_head (CmCall *call, CmReply **reply, gpointer data)
 {
@@ -152,7 +162,7 @@ cm_router_head (CmCall *call, CmReply **reply, gpointer data)
     return -1;
   }
   call->route = match->route;
-  return (gssize) match->max_body;
+  return (gssize) max_body_of (router, match);
 }
 
 static gboolean

@@ -1,0 +1,241 @@
+#include "server/media/thumbnail-worker.h"
+
+#include "server/media/image-type.h"
+
+#include <dlfcn.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+#include <vips/vips.h>
+
+/* What a decoded image, all its frames together, may take. */
+#define MAX_DECODED ((guint64) 256 << 20)
+#define MAX_FRAMES  1000
+
+#define MAX_MEMORY ((rlim_t) 768 << 20)
+#define MAX_CPU_S  15
+#define MAX_WALL_S 30
+#define MAX_OUTPUT ((rlim_t) 32 << 20)
+
+/* Libvips comes with a hundred other libraries. It is loaded here and not linked, so that the node,
+ * which is the same program, has none of them in its address space. */
+#define LIBVIPS "libvips.so.42"
+#define FUNCTIONS(X)                                                                               \
+  X (vips_init)                                                                                    \
+  X (vips_concurrency_set)                                                                         \
+  X (vips_operation_block_set)                                                                     \
+  X (vips_image_new_from_buffer)                                                                   \
+  X (vips_image_get_width)                                                                         \
+  X (vips_image_get_height)                                                                        \
+  X (vips_image_get_bands)                                                                         \
+  X (vips_image_get_format)                                                                        \
+  X (vips_image_get_page_height)                                                                   \
+  X (vips_image_get_n_pages)                                                                       \
+  X (vips_image_hasalpha)                                                                          \
+  X (vips_format_sizeof)                                                                           \
+  X (vips_thumbnail_buffer)                                                                        \
+  X (vips_jpegsave_buffer)                                                                         \
+  X (vips_pngsave_buffer)                                                                          \
+  X (vips_webpsave_buffer)
+
+typedef struct {
+#define MEMBER(name) typeof (name) *name;
+  FUNCTIONS (MEMBER)
+#undef MEMBER
+} Vips;
+
+typedef struct {
+  int width;
+  int height;
+  gboolean crop;
+  gboolean animated;
+  CmImageType type;
+  void *data;
+  gsize length;
+} Job;
+
+static gboolean
+limit (int resource, rlim_t most)
+{
+  const struct rlimit value = { most, most };
+
+  return setrlimit (resource, &value) == 0;
+}
+
+static gboolean
+confine (void)
+{
+  /* A node that is killed takes its workers along. */
+  if (prctl (PR_SET_PDEATHSIG, SIGKILL) != 0 || prctl (PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
+    return FALSE;
+  alarm (MAX_WALL_S);
+#ifndef CM_SANITIZED /* whose shadow memory is larger than any memory */
+  if (!limit (RLIMIT_AS, MAX_MEMORY))
+    return FALSE;
+#endif
+  return limit (RLIMIT_CPU, MAX_CPU_S) && limit (RLIMIT_FSIZE, MAX_OUTPUT) &&
+         limit (RLIMIT_CORE, 0);
+}
+
+static gboolean
+load (Vips *vips)
+{
+  void *library = dlopen (LIBVIPS, RTLD_NOW | RTLD_LOCAL);
+
+  if (library == NULL)
+    return FALSE;
+#define LOAD(name)                                                                                 \
+  vips->name = (typeof (vips->name)) dlsym (library, #name);                                       \
+  if (vips->name == NULL)                                                                          \
+    return FALSE;
+  FUNCTIONS (LOAD)
+#undef LOAD
+  return TRUE;
+}
+
+/* Leaves the four decoders that are wanted, of the dozens that there are. */
+static gboolean
+start (Vips *vips)
+{
+  static const char *const decoders[] = {
+    "VipsForeignLoadPng",
+    "VipsForeignLoadJpeg",
+    "VipsForeignLoadNsgif",
+    "VipsForeignLoadWebp",
+  };
+
+  if (!load (vips) || vips->vips_init ("comity") != 0)
+    return FALSE;
+  vips->vips_concurrency_set (1);
+  vips->vips_operation_block_set ("VipsForeignLoad", TRUE);
+  for (gsize i = 0; i < G_N_ELEMENTS (decoders); i++)
+    vips->vips_operation_block_set (decoders[i], FALSE);
+  return TRUE;
+}
+
+static gboolean
+read_input (Job *job)
+{
+  struct stat status;
+
+  if (fstat (STDIN_FILENO, &status) != 0 || status.st_size < CM_IMAGE_MAGIC)
+    return FALSE;
+  job->length = (gsize) status.st_size;
+  job->data = mmap (NULL, job->length, PROT_READ, MAP_PRIVATE, STDIN_FILENO, 0);
+  if (job->data == MAP_FAILED)
+    return FALSE;
+  job->type = cm_image_type (job->data, job->length);
+  return job->type != CM_IMAGE_NONE;
+}
+
+/* Whether @image is a row of frames. */
+static gboolean
+has_frames (const Vips *vips, VipsImage *image)
+{
+  return vips->vips_image_get_page_height (image) < vips->vips_image_get_height (image);
+}
+
+static int
+judge_size (const Vips *vips, VipsImage *image)
+{
+  guint64 bytes = (guint64) vips->vips_image_get_width (image) *
+                  (guint64) vips->vips_image_get_height (image) *
+                  (guint64) vips->vips_image_get_bands (image) *
+                  vips->vips_format_sizeof (vips->vips_image_get_format (image));
+
+  if (bytes > MAX_DECODED)
+    return CM_THUMBNAIL_WORKER_TOO_LARGE;
+  if (has_frames (vips, image) && vips->vips_image_get_n_pages (image) > MAX_FRAMES)
+    return CM_THUMBNAIL_WORKER_TOO_LARGE;
+  return EXIT_SUCCESS;
+}
+
+/* Reads the head alone, before anything is decoded. */
+static int
+measure (const Vips *vips, Job *job)
+{
+  gboolean may_move = job->type == CM_IMAGE_GIF || job->type == CM_IMAGE_WEBP;
+
+  job->animated = job->animated && may_move;
+  VipsImage *image = vips->vips_image_new_from_buffer (job->data, job->length,
+                                                       job->animated ? "[n=-1]" : "", NULL);
+  if (image == NULL)
+    return EXIT_FAILURE;
+  job->animated = has_frames (vips, image);
+  int status = judge_size (vips, image);
+  g_object_unref (image);
+  return status;
+}
+
+static int
+save (const Vips *vips, const Job *job, VipsImage *image, void **data, gsize *length)
+{
+  gboolean is_opaque = job->type == CM_IMAGE_JPEG ||
+                       (job->type == CM_IMAGE_WEBP && !vips->vips_image_hasalpha (image));
+
+  if (job->animated)
+    return vips->vips_webpsave_buffer (image, data, length, "Q", 75, "strip", TRUE, NULL);
+  if (is_opaque)
+    return vips->vips_jpegsave_buffer (image, data, length, "Q", 80, "strip", TRUE, NULL);
+  return vips->vips_pngsave_buffer (image, data, length, "strip", TRUE, NULL);
+}
+
+static gboolean
+write_output (const char *data, gsize length)
+{
+  while (length > 0) {
+    gssize written = write (STDOUT_FILENO, data, length);
+    if (written <= 0)
+      return FALSE;
+    data += written;
+    length -= (gsize) written;
+  }
+  return TRUE;
+}
+
+/* Always decoded and encoded anew, even where nothing has to shrink: what is served as an image is
+ * one, and tells nothing of where a photograph was taken. */
+static int
+make (const Vips *vips, Job *job)
+{
+  g_autofree void *data = NULL;
+  VipsImage *image = NULL;
+  gsize length;
+
+  int status = measure (vips, job);
+  if (status != EXIT_SUCCESS)
+    return status;
+  if (vips->vips_thumbnail_buffer (job->data, job->length, &image, job->width, "height",
+                                   job->height, "size", VIPS_SIZE_DOWN, "crop",
+                                   job->crop ? VIPS_INTERESTING_CENTRE : VIPS_INTERESTING_NONE,
+                                   "option_string", job->animated ? "[n=-1]" : "", NULL) != 0)
+    return EXIT_FAILURE;
+  int failed = save (vips, job, image, &data, &length);
+  g_object_unref (image);
+  return failed == 0 && write_output (data, length) ? EXIT_SUCCESS : EXIT_FAILURE;
+}
+
+int
+cm_thumbnail_worker (int argc, char **argv)
+{
+  Job job = { 0 };
+  Vips vips;
+
+  if (!confine () || argc != 5)
+    return CM_THUMBNAIL_WORKER_UNABLE;
+  job.width = (int) g_ascii_strtoll (argv[1], NULL, 10);
+  job.height = (int) g_ascii_strtoll (argv[2], NULL, 10);
+  job.crop = strcmp (argv[3], "crop") == 0;
+  job.animated = strcmp (argv[4], "animated") == 0;
+  /* Once all libraries are there, no file and no socket is opened any more. */
+  if (!start (&vips) || !limit (RLIMIT_NOFILE, 0))
+    return CM_THUMBNAIL_WORKER_UNABLE;
+  if (!read_input (&job))
+    return EXIT_FAILURE;
+  return make (&vips, &job);
+}
