@@ -344,6 +344,12 @@ put_presence (Text *text)
   cm_json_close (writer);
 }
 
+static gboolean
+has_items (char **list)
+{
+  return list != NULL && list[0] != NULL;
+}
+
 static void
 put_texts (CmJsonWriter *writer, const char *key, char **texts)
 {
@@ -367,10 +373,12 @@ put_encryption (Text *text)
     cm_json_put_bytes (writer, NULL, g_ptr_array_index (answer->to_device, i));
   cm_json_close (writer);
   cm_json_close (writer);
-  cm_json_open_object (writer, "device_lists");
-  put_texts (writer, "changed", answer->changed);
-  put_texts (writer, "left", answer->left);
-  cm_json_close (writer);
+  if (has_items (answer->changed) || has_items (answer->left)) {
+    cm_json_open_object (writer, "device_lists");
+    put_texts (writer, "changed", answer->changed);
+    put_texts (writer, "left", answer->left);
+    cm_json_close (writer);
+  }
   cm_json_iter_init (&iter, answer->keys != NULL ? cm_json_doc_root (answer->keys) : NULL);
   while (cm_json_iter_next (&iter, NULL, &value))
     cm_json_put_member (writer, iter.key, value);

@@ -107,8 +107,15 @@ def test_CVE_2021_44538_backups_are_opaque(user, version, data):
     assert get(user, version, ROOM, "s")["session_data"] == data
 
 
+def test_CVE_2021_44538_opaque_texts(user):
+    version = user.post("/room_keys/version", {"algorithm": ALGORITHM, "auth_data": "text"})["version"]
+    assert user.get("/room_keys/version")["auth_data"] == "text"
+    put(user, version, {"s": {**session(), "session_data": "anything"}})
+    assert get(user, version, ROOM, "s")["session_data"] == "anything"
+
+
 @pytest.mark.parametrize("bad", [
-    {}, {**session(), "session_data": "text"}, {**session(), "first_message_index": -1},
+    {}, {**session(), "session_data": ["list"]}, {**session(), "session_data": 7}, {**session(), "first_message_index": -1},
     {**session(), "first_message_index": "0"}, {**session(), "forwarded_count": 1.5}, [], None])
 def test_sessions_of_a_wrong_shape(user, version, bad):
     put(user, version, {"s": bad}, expect=(400, "M_BAD_JSON"))

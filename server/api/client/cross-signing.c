@@ -59,10 +59,16 @@ upload_signatures (CmCall *call, GError **error)
   return answer != NULL ? cm_reply_json (answer) : NULL;
 }
 
+/* "unstable" is what clients of before 1.1 call. */
+#define UPLOAD(path, handler)                                                                      \
+  {                                                                                                \
+    "POST", path, CM_AUTH_TOKEN, CM_LIMIT_SEND, CM_LANE_BLOCKING, CM_BODY_JSON, handler, 0         \
+  }
+
 const CmRoute cm_routes_cross_signing[] = {
-  { "POST", "/_matrix/client/v3/keys/device_signing/upload", CM_AUTH_TOKEN, CM_LIMIT_SEND,
-    CM_LANE_BLOCKING, CM_BODY_JSON, upload_signing_keys, 0 },
-  { "POST", "/_matrix/client/v3/keys/signatures/upload", CM_AUTH_TOKEN, CM_LIMIT_SEND,
-    CM_LANE_BLOCKING, CM_BODY_JSON, upload_signatures, 0 },
+  UPLOAD ("/_matrix/client/v3/keys/device_signing/upload", upload_signing_keys),
+  UPLOAD ("/_matrix/client/unstable/keys/device_signing/upload", upload_signing_keys),
+  UPLOAD ("/_matrix/client/v3/keys/signatures/upload", upload_signatures),
+  UPLOAD ("/_matrix/client/unstable/keys/signatures/upload", upload_signatures),
   CM_ROUTES_END,
 };

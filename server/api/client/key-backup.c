@@ -66,19 +66,30 @@ reply_count (CmDb *db, const char *user_id, gint64 version, GError **error)
   return cm_reply_json (writer);
 }
 
-/* algorithm and auth_data of a body; the latter in canonical form, as opaque bytes. */
+/* What a client keeps to itself: an object by the specification, a text of some older clients. It
+ * is opaque here (CVE-2021-44538). */
+static const CmJson *
+opaque (const CmJson *object, const char *key)
+{
+  const CmJson *value = cm_json_get (object, key);
+  CmJsonType type = cm_json_type (value);
+
+  return type == CM_JSON_OBJECT || type == CM_JSON_STRING ? value : NULL;
+}
+
+/* algorithm and auth_data of a body; the latter in canonical form, as bytes. */
 static gboolean
 read_auth_data (CmCall *call, const char **algorithm, GBytes **auth_data, GError **error)
 {
-  const CmJson *object = cm_json_get_object (cm_call_json (call), "auth_data");
+  const CmJson *data = opaque (cm_call_json (call), "auth_data");
 
   *algorithm = cm_json_get_text (cm_call_json (call), "algorithm");
-  if (*algorithm == NULL || object == NULL) {
+  if (*algorithm == NULL || data == NULL) {
     g_set_error (error, CM_ERROR, CM_ERROR_BAD_JSON,
                  "algorithm must be a string and auth_data an object");
     return FALSE;
   }
-  *auth_data = cm_json_canonical (object, NULL, error);
+  *auth_data = cm_json_canonical (data, NULL, error);
   return *auth_data != NULL;
 }
 
@@ -176,7 +187,7 @@ read_session (const char *room_id, const char *session_id, const CmJson *json, G
                                   cm_json_get_integer (json, "first_message_index", -1),
                               .forwarded_count = cm_json_get_integer (json, "forwarded_count", -1),
                               .is_verified = cm_json_get_boolean (json, "is_verified", FALSE) };
-  const CmJson *data = cm_json_get_object (json, "session_data");
+  const CmJson *data = opaque (json, "session_data");
 
   if (!cm_id_is_room (room_id) || session_id == NULL || strlen (session_id) > CM_ID_MAX_BYTES ||
       data == NULL || session.first_message_index < 0 || session.forwarded_count < 0 ||
