@@ -218,15 +218,14 @@ def test_class_token_revocation_ends_the_open_sync(user):
 
 
 def test_class_token_revocation_by_password_change_and_deletion(user):
-    device = user.another_device()
-    poll = Waiting(device, device.sync()["next_batch"])
+    first, second = user.another_device(), user.another_device()
+    poll = Waiting(first, first.sync()["next_batch"])
     auth = {"type": "m.login.password", "identifier": {"type": "m.id.user", "user": user.user_id},
             "password": user.password}
-    challenge = user.delete(f"/devices/{device.device_id}", {}, expect=401)
-    user.delete(f"/devices/{device.device_id}", {"auth": {**auth, "session": challenge["session"]}})
+    challenge = user.delete(f"/devices/{first.device_id}", {}, expect=401)
+    user.delete(f"/devices/{first.device_id}", {"auth": {**auth, "session": challenge["session"]}})
     assert poll.answer(401)["errcode"] == "M_UNKNOWN_TOKEN"
-    device = user.another_device()
-    poll = Waiting(device, device.sync()["next_batch"])
+    poll = Waiting(second, second.sync()["next_batch"])
     body = {"new_password": "another one entirely", "logout_devices": True}
     challenge = user.post("/account/password", body, expect=401)
     user.post("/account/password", {**body, "auth": {**auth, "session": challenge["session"]}})
