@@ -51,62 +51,43 @@ static const CmSql user_is_near = {
   "IN " ROOMS_OF_1 ")",
 };
 
-#define SINCE(position) position " > $2 AND " position " <= $3"
-
-/* Rows of mine (memberships of user $1) and theirs, in one room. */
+/* Memberships: of user $1, and of others in the same room. */
 #define MINE_AND_THEIRS                                                                            \
   "sym me JOIN member mine ON mine.user_id = me.id"                                                \
   " JOIN member theirs ON theirs.room = mine.room AND theirs.user_id <> mine.user_id"
 
-/* Who changed and shares a room; who shares one since then, because they joined, or $1 did; whose
- * keys $1 signed; and $1 whose user-signing key changed, which is nobody else's business. */
+/* Who changed and shares a room; who shares one since then, or is invited to, because of them or of
+ * $1 (clients encrypt for whom they have invited); whose keys $1 signed; and $1 whose user-signing
+ * key changed, which is nobody else's business. All by position, from what is new. */
 static const CmSql changed_between = {
   "device_list_changed",
-  "SELECT c.user_id FROM device_list_change c WHERE " SINCE (
-      "c.position") " AND (c.user_id = $1"
-                    " OR EXISTS (SELECT 1 FROM member t JOIN sym s ON s.id = t.user_id WHERE "
-                    "s.text = c.user_id"
-                    " AND t.membership = 'join' AND t.room IN " ROOMS_OF_1 "))"
-                    " UNION SELECT s.text FROM member theirs JOIN sym s ON s.id = theirs.user_id"
-                    " WHERE " SINCE (
-                        "theirs.position") " AND theirs.membership = 'join' AND s.text <> $1"
-                                           " AND theirs.room IN " ROOMS_OF_1
-                                           " UNION SELECT s.text FROM " MINE_AND_THEIRS
-                                           " JOIN sym s ON s.id = theirs.user_id"
-                                           " WHERE me.text = $1 AND mine.membership = 'join' "
-                                           "AND " SINCE (
-                                               "mine.position") " AND theirs.membership = 'join'"
-                                                                " UNION SELECT target_user FROM "
-                                                                "key_signature WHERE signer_user = "
-                                                                "$1 AND " SINCE (
-                                                                    "position") " UNION SELECT "
-                                                                                "user_id FROM "
-                                                                                "cross_signing_key "
-                                                                                "WHERE user_id = "
-                                                                                "$1 AND " SINCE (
-                                                                                    "p"
-                                                                                    "o"
-                                                                                    "s"
-                                                                                    "i"
-                                                                                    "t"
-                                                                                    "i"
-                                                                                    "o"
-                                                                                    "n"),
+  "SELECT c.user_id FROM device_list_change c WHERE c.position > $2 AND c.position <= $3"
+  " AND (c.user_id = $1 OR EXISTS (SELECT 1 FROM member t JOIN sym s ON s.id = t.user_id"
+  " WHERE s.text = c.user_id AND t.membership = 'join' AND t.room IN " ROOMS_OF_1 "))"
+  " UNION SELECT s.text FROM member theirs JOIN sym s ON s.id = theirs.user_id"
+  " WHERE theirs.position > $2 AND theirs.position <= $3"
+  " AND theirs.membership IN ('join', 'invite') AND s.text <> $1 AND theirs.room IN " ROOMS_OF_1
+  " UNION SELECT s.text FROM " MINE_AND_THEIRS " JOIN sym s ON s.id = theirs.user_id"
+  " WHERE me.text = $1 AND mine.membership = 'join' AND mine.position > $2 AND mine.position <= $3"
+  " AND theirs.membership IN ('join', 'invite')"
+  " UNION SELECT target_user FROM key_signature"
+  " WHERE signer_user = $1 AND position > $2 AND position <= $3"
+  " UNION SELECT user_id FROM cross_signing_key"
+  " WHERE user_id = $1 AND position > $2 AND position <= $3",
 };
 
 /* Who left a room that $1 is in, or was left by $1, and shares no other. */
 static const CmSql left_between = {
   "device_list_left",
-  "SELECT s.text FROM (SELECT theirs.user_id FROM member theirs WHERE " SINCE (
-      "theirs.position") " AND theirs.membership IN ('leave', 'ban') AND theirs.room IN " ROOMS_OF_1
-                         " UNION SELECT theirs.user_id FROM " MINE_AND_THEIRS
-                         " WHERE me.text = $1 AND mine.membership IN ('leave', 'ban') AND " SINCE (
-                             "mine.position") " AND (theirs.membership = 'join' OR theirs.position "
-                                              "> $2)) gone"
-                                              " JOIN sym s ON s.id = gone.user_id WHERE s.text <> "
-                                              "$1 AND NOT EXISTS (SELECT 1 FROM member t"
-                                              " WHERE t.user_id = gone.user_id AND t.membership = "
-                                              "'join' AND t.room IN " ROOMS_OF_1 ")",
+  "SELECT s.text FROM (SELECT theirs.user_id FROM member theirs"
+  " WHERE theirs.position > $2 AND theirs.position <= $3"
+  " AND theirs.membership IN ('leave', 'ban') AND theirs.room IN " ROOMS_OF_1
+  " UNION SELECT theirs.user_id FROM " MINE_AND_THEIRS
+  " WHERE me.text = $1 AND mine.membership IN ('leave', 'ban')"
+  " AND mine.position > $2 AND mine.position <= $3"
+  " AND (theirs.membership = 'join' OR theirs.position > $2)) gone"
+  " JOIN sym s ON s.id = gone.user_id WHERE s.text <> $1 AND NOT EXISTS (SELECT 1 FROM member t"
+  " WHERE t.user_id = gone.user_id AND t.membership = 'join' AND t.room IN " ROOMS_OF_1 ")",
 };
 
 static char **

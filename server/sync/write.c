@@ -375,8 +375,10 @@ put_encryption (Text *text)
   cm_json_close (writer);
   if (has_items (answer->changed) || has_items (answer->left)) {
     cm_json_open_object (writer, "device_lists");
-    put_texts (writer, "changed", answer->changed);
-    put_texts (writer, "left", answer->left);
+    if (has_items (answer->changed))
+      put_texts (writer, "changed", answer->changed);
+    if (has_items (answer->left))
+      put_texts (writer, "left", answer->left);
     cm_json_close (writer);
   }
   cm_json_iter_init (&iter, answer->keys != NULL ? cm_json_doc_root (answer->keys) : NULL);

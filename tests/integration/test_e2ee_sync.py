@@ -117,6 +117,14 @@ def test_newcomers_and_leavers(user, other):
     assert left(answer) == set(), "they share another room"
 
 
+def test_somebody_invited_is_told_of(user, other):
+    """Clients encrypt for whom they have invited."""
+    room = user.create_room()
+    since = here(user)
+    user.invite(room, other)
+    until_changed(user, other, since)
+
+
 def test_changes_between_two_syncs(sharing, node):
     user, other = sharing
     first = here(other)

@@ -177,6 +177,13 @@ delete_version (CmCall *call, GError **error)
              : NULL;
 }
 
+/* Whose room it is, and whether there is one, is the client's to know. */
+static gboolean
+is_name (const char *text)
+{
+  return text != NULL && strlen (text) <= CM_ID_MAX_BYTES;
+}
+
 static gboolean
 read_session (const char *room_id, const char *session_id, const CmJson *json, GArray *sessions,
               GError **error)
@@ -189,8 +196,8 @@ read_session (const char *room_id, const char *session_id, const CmJson *json, G
                               .is_verified = cm_json_get_boolean (json, "is_verified", FALSE) };
   const CmJson *data = opaque (json, "session_data");
 
-  if (!cm_id_is_room (room_id) || session_id == NULL || strlen (session_id) > CM_ID_MAX_BYTES ||
-      data == NULL || session.first_message_index < 0 || session.forwarded_count < 0 ||
+  if (!is_name (room_id) || room_id[0] != '!' || !is_name (session_id) || data == NULL ||
+      session.first_message_index < 0 || session.forwarded_count < 0 ||
       sessions->len >= MAX_SESSIONS) {
     g_set_error (error, CM_ERROR, CM_ERROR_BAD_JSON, "A session of the backup is malformed");
     return FALSE;
