@@ -10,6 +10,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "support"))
 
 from authority import Authority  # noqa: E402
 from directory import Directory  # noqa: E402
+from fedpeer import Peer  # noqa: E402
 from node import Node, resolve_each_other  # noqa: E402
 import machine  # noqa: E402
 
@@ -108,3 +109,16 @@ def own_two_nodes(authority):
     yield nodes
     for each in nodes:
         finish(each)
+
+
+@pytest.fixture(scope="module")
+def federated(authority):
+    """(node, peer, third): a node with TLS that knows two small servers of Python's, see support/fedpeer.py."""
+    peers = [Peer(name, authority).start() for name in ("peer.test", "third.test")]
+    node = Node("acme.localhost", tls=authority.issue("acme.localhost"), ca=authority.ca)
+    resolve_each_other([node, *peers])
+    node.start()
+    yield (node, *peers)
+    for peer in peers:
+        peer.stop()
+    finish(node)

@@ -237,8 +237,11 @@ class Node:
         return f"https://127.0.0.1:{self.federation_port}"
 
 
-def resolve_each_other(nodes):
-    """Tells each node where the others are, by [federation] resolve."""
-    table = ";".join(f"{node.server_name}=127.0.0.1:{node.federation_port}" for node in nodes)
+def resolve_each_other(servers):
+    """Tells each node where the others (nodes, or peers of fedpeer.py) are, by [federation] resolve."""
+    nodes = [server for server in servers if isinstance(server, Node)]
+    places = [(server.server_name, server.federation_port) if server in nodes else (server.name, server.port)
+              for server in servers]
+    table = ";".join(f"{name}=127.0.0.1:{port}" for name, port in places)
     for node in nodes:
         node.settings.setdefault("federation", {}).update({"resolve": table, "ca_file": node.ca})
