@@ -332,11 +332,11 @@ prepare (Batch *batch, const CmRoomView *view, GError **error)
   g_autoptr (GError) refused = NULL;
 
   batch->version = view->version;
+  parse_items (batch);
   if (!cm_room_check_acl (view, batch->origin, &refused)) {
     fail_all (batch, refused);
     return TRUE;
   }
-  parse_items (batch);
   drop_shut_out (batch, view);
   if (!drop_known (batch, error))
     return FALSE;
