@@ -138,6 +138,18 @@ void cm_room_write_add_missing (CmRoomWrite *write, const CmEvent *event, GPtrAr
 void cm_room_write_tell_servers (CmRoomWrite *write, const CmEvent *event, GPtrArray *before,
                                  gint64 offset, CmStoreFlags flags);
 
+/* room-verdict.c: check 4 with all that it needs. */
+gboolean cm_room_write_passes_auth (CmRoomWrite *write, const CmEvent *event, gboolean *allowed,
+                                    GError **error);
+/* What check 6 holds an event against: the current state; for one whose state was fetched (@given),
+ * after a gap in which much may have happened, what both together say. */
+CmStateMap *
+cm_room_write_state_to_pass (CmRoomWrite *write, const CmEvent *event, const CmState *before,
+                             const CmStateMap *given, GError **error);
+/* Checks 4 to 6; the last only with @current. */
+gboolean cm_room_write_judge (CmRoomWrite *write, const CmEvent *event, const CmState *before,
+                              const CmStateMap *current, CmVerdict *verdict, GError **error);
+
 /* room-receive.c: an event that is not stored yet, its auth filled in, becomes an outlier. */
 gboolean
 cm_room_write_new_outlier (CmRoomWrite *write, CmEvent *event, CmVerdict *verdict, GError **error);

@@ -2,65 +2,6 @@
  * numbered, with the states before and after them. */
 #include "federation/room-private.h"
 
-#include "crypto/id.h"
-
-/* A negative answer is one of the rules; what else failed is a failure. */
-static gboolean
-settle (gboolean said_yes, GError *why, gboolean *allowed, GError **error)
-{
-  *allowed = said_yes;
-  if (said_yes)
-    return TRUE;
-  if (g_error_matches (why, CM_ERROR, CM_ERROR_FORBIDDEN)) {
-    g_debug ("Event refused: %s", why->message);
-    g_error_free (why);
-    return TRUE;
-  }
-  g_propagate_error (error, why);
-  return FALSE;
-}
-
-static gboolean
-passes_auth (CmRoomWrite *write, const CmEvent *event, gboolean *allowed, GError **error)
-{
-  GError *why = NULL;
-  gboolean yes = cm_rooms_judge_by_auth (write->room->rooms, event, &why);
-  return settle (yes, why, allowed, error);
-}
-
-static gboolean
-passes_state (CmRoomWrite *write, const CmEvent *event, const CmStateMap *state, gboolean *allowed,
-              GError **error)
-{
-  GError *why = NULL;
-  gboolean yes = cm_rooms_judge (write->room->rooms, event, state, &why);
-  return settle (yes, why, allowed, error);
-}
-
-/* @current: (nullable) for check 6. */
-static gboolean
-judge (CmRoomWrite *write, const CmEvent *event, const CmState *before, const CmRoomView *current,
-       CmVerdict *verdict, GError **error)
-{
-  gboolean allowed;
-  *verdict = CM_VERDICT_REJECTED;
-  if ((event->flags & CM_EVENT_REJECTED) != 0)
-    return TRUE;
-  if (!passes_auth (write, event, &allowed, error))
-    return FALSE;
-  if (!allowed)
-    return TRUE;
-  if (!passes_state (write, event, before->map, &allowed, error))
-    return FALSE;
-  if (!allowed)
-    return TRUE;
-  if (current != NULL && current->state_id != before->id &&
-      !passes_state (write, event, current->state, &allowed, error))
-    return FALSE;
-  *verdict = allowed ? CM_VERDICT_ACCEPTED : CM_VERDICT_SOFT_FAILED;
-  return TRUE;
-}
-
 static CmVerdict
 verdict_of (const CmEvent *event)
 {
@@ -277,8 +218,11 @@ cm_room_write_live (CmRoomWrite *write, CmEvent *event, CmStateMap *given, CmSto
     return TRUE;
   if (!state_before (write, &arrival, given, &before, error))
     return FALSE;
-  if ((flags & CM_STORE_JUDGED) == 0 &&
-      !judge (write, arrival.event, &before, write->view, verdict, error))
+  g_autoptr (CmStateMap) current =
+      cm_room_write_state_to_pass (write, arrival.event, &before, given, error);
+  if (current == NULL ||
+      ((flags & CM_STORE_JUDGED) == 0 &&
+       !cm_room_write_judge (write, arrival.event, &before, current, verdict, error)))
     return FALSE;
   if (*verdict == CM_VERDICT_REJECTED)
     return put_aside (write, &arrival, &before, CM_EVENT_REJECTED, error);
@@ -303,7 +247,7 @@ cm_room_write_history (CmRoomWrite *write, CmEvent *event, CmStateMap *given, gi
   if (arrival.done)
     return TRUE;
   if (!state_before (write, &arrival, given, &before, error) ||
-      !judge (write, arrival.event, &before, NULL, verdict, error))
+      !cm_room_write_judge (write, arrival.event, &before, NULL, verdict, error))
     return FALSE;
   if (*verdict == CM_VERDICT_REJECTED)
     return put_aside (write, &arrival, &before, CM_EVENT_REJECTED, error);
@@ -323,7 +267,8 @@ gboolean
 cm_room_write_new_outlier (CmRoomWrite *write, CmEvent *event, CmVerdict *verdict, GError **error)
 {
   gboolean allowed;
-  if (!passes_auth (write, event, &allowed, error) || !cm_room_write_number (write, event, error))
+  if (!cm_room_write_passes_auth (write, event, &allowed, error) ||
+      !cm_room_write_number (write, event, error))
     return FALSE;
   *verdict = allowed ? CM_VERDICT_ACCEPTED : CM_VERDICT_REJECTED;
   event->flags |= CM_EVENT_OUTLIER | (allowed ? 0 : CM_EVENT_REJECTED);
@@ -370,7 +315,7 @@ cm_room_write_enter (CmRoomWrite *write, CmEvent *event, CmStateMap *given, CmSt
   if (!state_before (write, &arrival, given, &before, error))
     return FALSE;
   if ((flags & CM_STORE_JUDGED) == 0 &&
-      !judge (write, arrival.event, &before, NULL, &verdict, error))
+      !cm_room_write_judge (write, arrival.event, &before, NULL, &verdict, error))
     return FALSE;
   if (verdict != CM_VERDICT_ACCEPTED) {
     g_set_error_literal (error, CM_ERROR, CM_ERROR_FORBIDDEN,
