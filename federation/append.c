@@ -108,14 +108,29 @@ begin (CmRoom *room, CmWrite *extra, GError **error)
   return write;
 }
 
+/* (transfer full) a desk and, added to it, the event of @draft. */
+static CmRoomWrite *
+begin_with (CmRoom *room, const CmDraft *draft, CmEvent **event, GError **error)
+{
+  for (;;) {
+    g_autoptr (GError) failure = NULL;
+    g_autoptr (CmRoomWrite) write = begin (room, NULL, &failure);
+    if (write != NULL && (*event = cm_draft_add (write, draft, &failure)) != NULL)
+      return g_steal_pointer (&write);
+    if (!g_error_matches (failure, CM_ERROR, CM_ERROR_CONFLICT)) {
+      g_propagate_error (error, g_steal_pointer (&failure));
+      return NULL;
+    }
+  }
+}
+
 static void
 start (Append *append, CmRoom *room, const CmDraft *draft)
 {
   g_autoptr (GError) error = NULL;
-  g_autoptr (CmRoomWrite) write = begin (room, NULL, &error);
-  g_autoptr (CmEvent) event = write != NULL ? cm_draft_add (write, draft, &error) : NULL;
-  if (event == NULL) {
-    g_clear_pointer (&write, cm_room_write_abandon);
+  g_autoptr (CmEvent) event = NULL;
+  g_autoptr (CmRoomWrite) write = begin_with (room, draft, &event, &error);
+  if (write == NULL) {
     finish (append, NULL, error);
     return;
   }

@@ -179,8 +179,9 @@ find_echo (const CmRoomView *view, const CmDraft *draft, GError **error)
   return g_steal_pointer (&present);
 }
 
-CmEvent *
-cm_draft_add (CmRoomWrite *write, const CmDraft *draft, GError **error)
+/* (transfer full) */
+static CmEvent *
+add (CmRoomWrite *write, const CmDraft *draft, GError **error)
 {
   CmRooms *rooms = write->room->rooms;
   g_auto (Ground) ground = { 0 };
@@ -212,6 +213,15 @@ cm_draft_add (CmRoomWrite *write, const CmDraft *draft, GError **error)
       !cm_room_write_place (write, event, &ground.state, 0, FALSE, error))
     return NULL;
   return g_steal_pointer (&event);
+}
+
+CmEvent *
+cm_draft_add (CmRoomWrite *write, const CmDraft *draft, GError **error)
+{
+  CmEvent *event = add (write, draft, error);
+  if (event == NULL)
+    cm_room_write_doubt (write, error);
+  return event;
 }
 
 /* The ground of an event on top of @room as readers see it. */

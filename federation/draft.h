@@ -9,7 +9,7 @@ G_BEGIN_DECLS
 
 /* Makes the event of @draft on top of all that @write has, and adds it. (transfer full) the event,
  * or the present state event when
- * @draft changes nothing. */
+ * @draft changes nothing. CM_ERROR_CONFLICT when an earlier write failed meanwhile. */
 CmEvent *cm_draft_add (CmRoomWrite *write, const CmDraft *draft, GError **error);
 /* As cm_room_template, but judges nothing. */
 CmJsonDoc *cm_draft_compose (CmRoom *room, const CmDraft *draft, GError **error);

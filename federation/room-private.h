@@ -108,6 +108,10 @@ gboolean cm_rooms_judge_by_auth (CmRooms *rooms, const CmEvent *event, GError **
 /* room-write.c */
 /* From the committer's listener: positions, pruned forms and the view become what readers see. */
 void cm_room_write_committed (CmRoomWrite *write, gint64 position);
+/* Writes stand on one another before they are committed. When one fails while the next is being
+ * made, what that found, or did not find, is worth nothing: its @error (nullable) becomes
+ * CM_ERROR_CONFLICT, and the caller begins anew. */
+void cm_room_write_doubt (const CmRoomWrite *write, GError **error);
 gboolean cm_room_write_number (CmRoomWrite *write, CmEvent *event, GError **error);
 /* Puts an accepted event, numbered and linked, whose state before is @before, at the end of the
  * graph. */

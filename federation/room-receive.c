@@ -205,9 +205,9 @@ check_held (const CmRoomWrite *write, GError **error)
   return FALSE;
 }
 
-gboolean
-cm_room_write_live (CmRoomWrite *write, CmEvent *event, CmStateMap *given, CmStoreFlags flags,
-                    CmVerdict *verdict, GError **error)
+static gboolean
+receive (CmRoomWrite *write, CmEvent *event, CmStateMap *given, CmStoreFlags flags,
+         CmVerdict *verdict, GError **error)
 {
   g_auto (Arrival) arrival = { 0 };
   g_auto (CmState) before = { 0 };
@@ -233,6 +233,16 @@ cm_room_write_live (CmRoomWrite *write, CmEvent *event, CmStateMap *given, CmSto
   cm_room_write_add_missing (write, arrival.event, arrival.missing);
   g_ptr_array_add (write->arrived, cm_event_ref (arrival.event));
   return TRUE;
+}
+
+gboolean
+cm_room_write_live (CmRoomWrite *write, CmEvent *event, CmStateMap *given, CmStoreFlags flags,
+                    CmVerdict *verdict, GError **error)
+{
+  gboolean done = receive (write, event, given, flags, verdict, error);
+  if (!done)
+    cm_room_write_doubt (write, error);
+  return done;
 }
 
 gboolean

@@ -18,6 +18,12 @@ free_write (CmRoomWrite *write)
   g_free (write);
 }
 
+static void
+set_conflict (GError **error)
+{
+  g_set_error_literal (error, CM_ERROR, CM_ERROR_CONFLICT, "An earlier write to the room failed");
+}
+
 CmRoomWrite *
 cm_room_write_begin (CmRoom *room, CmWrite *extra, GError **error)
 {
@@ -25,7 +31,7 @@ cm_room_write_begin (CmRoom *room, CmWrite *extra, GError **error)
   if (g_atomic_int_get (&room->broken)) {
     g_mutex_unlock (&room->lock);
     g_clear_pointer (&extra, cm_write_free);
-    g_set_error_literal (error, CM_ERROR, CM_ERROR_CONFLICT, "An earlier write to the room failed");
+    set_conflict (error);
     return NULL;
   }
   CmRoomWrite *write = g_new0 (CmRoomWrite, 1);
@@ -66,6 +72,15 @@ cm_room_write_abandon (CmRoomWrite *write)
   free_write (write);
   g_mutex_unlock (&room->lock);
   cm_room_unref (room);
+}
+
+void
+cm_room_write_doubt (const CmRoomWrite *write, GError **error)
+{
+  if (error == NULL || !g_atomic_int_get (&write->room->broken))
+    return;
+  g_clear_error (error);
+  set_conflict (error);
 }
 
 const CmRoomView *
@@ -253,8 +268,9 @@ on_done (const CmWrite *statements, gint64 position, const GError *error, gpoint
   CmRoomWrite *write = data;
   CmRooms *rooms = write->room->rooms;
   if (error != NULL) {
-    unremember (write);
+    /* First the room: whoever misses what is forgotten next must be able to see why. */
     cm_rooms_forget (write->room);
+    unremember (write);
   }
   if (write->callback != NULL)
     write->callback (error, write->data);
