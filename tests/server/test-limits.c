@@ -76,13 +76,14 @@ test_flood_of_keys (void)
 {
   g_autoptr (CmLimits) limits = cm_limits_new (TRUE, rates);
 
-  while (cm_limits_take (limits, CM_LIMIT_LOGIN, "@attacker:test") == 0)
-    ;
+  /* A debt of minutes, which no slow machine outlasts. */
+  for (guint i = 0; i < 1000; i++)
+    cm_limits_penalise (limits, "@attacker:test");
   for (guint i = 0; i < 300000; i++) {
     g_autofree char *key = g_strdup_printf ("key %u", i);
     cm_limits_take (limits, CM_LIMIT_SEND, key);
   }
-  g_assert_cmpint (cm_limits_take (limits, CM_LIMIT_LOGIN, "@attacker:test"), >, 0);
+  g_assert_cmpint (cm_limits_penalty (limits, "@attacker:test"), >, 0);
 }
 
 /* class rate-limit-bypass: IPv6 hosts of one network are one key. */
