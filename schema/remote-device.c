@@ -45,10 +45,13 @@ static const CmSql replace_list = {
   " position = excluded.position, stale = old.told > excluded.stream_id, told = 0",
 };
 
+/* What was told of the very list that is kept, because it was fetched before the news came, or they
+ * came twice, makes it no worse. */
 static const CmSql mark_stale = {
   "remote_list_mark_stale",
   "INSERT INTO remote_device_list AS old (user_id, stream_id, position, told, stale)"
-  " VALUES ($1, 0, 0, $2, true) ON CONFLICT (user_id) DO UPDATE SET stale = true,"
+  " VALUES ($1, 0, 0, $2, true) ON CONFLICT (user_id) DO UPDATE"
+  " SET stale = old.stale OR old.stream_id <> excluded.told,"
   " told = greatest (old.told, excluded.told)",
 };
 

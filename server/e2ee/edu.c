@@ -119,7 +119,8 @@ find_list (CmNode *node, const char *user_id, gboolean *fresh, gint64 *stream_id
   return db != NULL && cm_remote_list_find (db, user_id, fresh, stream_id, error);
 }
 
-/* Whether an update follows on number @known: "prev_id" names nothing that was missed. */
+/* Whether an update follows on number @known: "prev_id" names nothing that was missed. Some servers
+ * number their users' updates together, and give the list a number of no update. */
 static gboolean
 follows (const CmJson *content, gint64 known)
 {
@@ -131,7 +132,7 @@ follows (const CmJson *content, gint64 known)
     return FALSE;
   cm_json_iter_init (&iter, cm_json_get_array (content, "prev_id"));
   while (cm_json_iter_next (&iter, NULL, &previous))
-    if (!cm_json_integer (previous, &number) || number != known)
+    if (!cm_json_integer (previous, &number) || number > known)
       return FALSE;
   return TRUE;
 }

@@ -137,6 +137,17 @@ keep (CmNode *node, const char *user_id, const CmJson *answer, gint64 position, 
   return cm_committer_commit (node->committer, g_steal_pointer (&write), error) >= 0;
 }
 
+/* Whether the list that is kept is good: a flight may have landed since it was wanted. */
+static gboolean
+is_fresh (CmNode *node, const char *user_id)
+{
+  g_autoptr (CmDb) db = cm_pool_get (node->pool, NULL);
+  gboolean fresh;
+  gint64 stream_id;
+
+  return db != NULL && cm_remote_list_find (db, user_id, &fresh, &stream_id, NULL) && fresh;
+}
+
 /* server-server, GET /user/devices/{userId}. */
 static gboolean
 fetch (CmNode *node, const char *user_id, guint timeout_ms, GError **error)
@@ -183,7 +194,8 @@ cm_remote_keys_fetch (CmRemoteKeys *keys, const char *user_id, guint timeout_ms,
     flight->waiting = 1;
     g_hash_table_insert (keys->flights, g_strdup (user_id), flight);
     g_mutex_unlock (&keys->lock);
-    fetch (keys->node, user_id, timeout_ms, &failure);
+    if (!is_fresh (keys->node, user_id))
+      fetch (keys->node, user_id, timeout_ms, &failure);
     g_mutex_lock (&keys->lock);
     flight->error = failure;
     flight->done = TRUE;

@@ -70,9 +70,8 @@ def test_devices_are_kept_and_updated(pair):
     second.client.post("/logout")
     wait_for(lambda: set(devices(alice, bob)) == {first.device_id})
     assert requests_for(bob, alice.node) == 1
-    kept = alice.node.sql(f"SELECT stream_id, stale FROM remote_device_list WHERE user_id = '{bob.user_id}'").strip()
     told = bob.node.sql(f"SELECT stream_id FROM device_list_stream WHERE user_id = '{bob.user_id}'").strip()
-    assert kept == f"{told}|f"
+    assert kept_list(alice.node, bob) == f"{told}|f"
 
 
 def test_cross_signing_is_told(pair):
@@ -234,6 +233,32 @@ def test_edus_of_a_wrong_shape_are_dropped(pair):
     device = Device(bob)
     device.upload()
     wait_for(lambda: bob.device_id in (devices(alice, bob) or {}))
+
+
+def kept_list(node, user):
+    """Number and staleness of what the node keeps of another server's user."""
+    return node.sql(f"SELECT stream_id, stale FROM remote_device_list WHERE user_id = '{user.user_id}'").strip()
+
+
+def test_e2ee_amplification_by_news_of_what_is_known(pair):
+    """News that come after the list which they are of, or twice, are told to clients, and nobody is asked again."""
+    alice, bob = pair
+    device = Device(bob)
+    device.upload()
+    assert wait_for(lambda: devices(alice, bob))
+    told = int(bob.node.sql(f"SELECT stream_id FROM device_list_stream WHERE user_id = '{bob.user_id}'"))
+    wait_for(lambda: kept_list(alice.node, bob) == f"{told}|f")
+    since = alice.sync()["next_batch"]
+    before = requests_for(bob, alice.node)
+    news = update(bob.user_id, told, device.device_id, prev_id=[told - 1], keys=device.identity())
+    Impostor(bob.node).send_edus(alice.node, news, news)
+    assert bob.user_id in alice.sync(since=since)["device_lists"]["changed"]
+    assert kept_list(alice.node, bob) == f"{told}|f"
+    # The next follow, whatever number the list had: older ones are in it.
+    Impostor(bob.node).send_edus(alice.node, update(bob.user_id, told + 7, "D", prev_id=[max(told - 1, 0)]))
+    assert kept_list(alice.node, bob) == f"{told + 7}|f"
+    time.sleep(1)
+    assert requests_for(bob, alice.node) == before
 
 
 def test_e2ee_amplification_by_device_list_updates(pair):
