@@ -1,86 +1,16 @@
 #include "server/accounts/uia.h"
 
-#include "crypto/base64.h"
-#include "crypto/hash.h"
-#include "crypto/vault.h"
 #include "server/accounts/accounts-private.h"
 #include "server/accounts/sign-in.h"
+#include "server/accounts/uia-session.h"
 
 #include <string.h>
-
-#define SESSION_MS  (60 * 60 * 1000)
-#define SEALED_FOR  "user-interactive authentication"
-#define MAX_SESSION 255
-
-/* What a session word holds. */
-typedef struct {
-  gint64 made_ts;
-  guint8 binding[CM_SHA256_SIZE];
-} Session;
 
 typedef struct {
   const char *stage; /* each flow has one */
   /* TRUE, or FALSE with @error, or FALSE with *@challenge. */
   gboolean (*prove) (CmCall *call, const CmJson *auth, CmReply **challenge, GError **error);
 } Flow;
-
-/* --- Sessions --- */
-
-static void
-hash_text (GChecksum *sum, const char *text, gssize length)
-{
-  g_checksum_update (sum, (const guchar *) text, length);
-  g_checksum_update (sum, (const guchar *) "", 1);
-}
-
-/* Who asks for what: another user, method, path or body is another request. */
-static void
-bind_call (const CmCall *call, guint8 binding[CM_SHA256_SIZE])
-{
-  static const char *const without[] = { "auth", NULL };
-  const char *user = cm_call_user (call);
-  const char *target = cm_call_target (call);
-  g_autoptr (GBytes) body = cm_json_canonical_lenient (cm_call_json (call), without);
-  g_autoptr (GChecksum) sum = g_checksum_new (G_CHECKSUM_SHA256);
-  gsize size = CM_SHA256_SIZE;
-
-  hash_text (sum, user ? user : "", -1);
-  hash_text (sum, cm_call_method (call), -1);
-  hash_text (sum, target, (gssize) strcspn (target, "?"));
-  hash_text (sum, g_bytes_get_data (body, NULL), (gssize) g_bytes_get_size (body));
-  g_checksum_get_digest (sum, binding, &size);
-}
-
-/* (transfer full) a word for @call; NULL with @error. */
-static char *
-make_session (const CmCall *call, GError **error)
-{
-  Session session = { .made_ts = cm_now_ms () };
-  bind_call (call, session.binding);
-  g_autoptr (GBytes) sealed =
-      cm_vault_seal (cm_call_node (call)->vault, SEALED_FOR, &session, sizeof session, error);
-  if (!sealed)
-    return NULL;
-  return cm_base64url_encode (g_bytes_get_data (sealed, NULL), g_bytes_get_size (sealed));
-}
-
-static gboolean
-is_session_of (const CmCall *call, const char *word)
-{
-  g_autoptr (GBytes) sealed =
-      strlen (word) <= MAX_SESSION ? cm_base64url_decode (word, NULL) : NULL;
-  g_autoptr (GBytes) opened =
-      sealed ? cm_vault_open (cm_call_node (call)->vault, SEALED_FOR, sealed, NULL) : NULL;
-  Session session;
-  guint8 binding[CM_SHA256_SIZE];
-
-  if (!opened || g_bytes_get_size (opened) != sizeof session)
-    return FALSE;
-  memcpy (&session, g_bytes_get_data (opened, NULL), sizeof session);
-  bind_call (call, binding);
-  return memcmp (session.binding, binding, sizeof binding) == 0 &&
-         cm_now_ms () - session.made_ts < SESSION_MS;
-}
 
 /* --- Stages --- */
 
@@ -116,10 +46,10 @@ static const Flow flows[] = {
 /* (transfer full) the 401; @errcode NULL when nothing went wrong yet. A good session is kept, so
  * that clients need not start anew. */
 static CmReply *
-make_challenge (const CmCall *call, const Flow *flow, const char *session, const char *errcode,
-                const char *message, GError **error)
+make_challenge (const CmCall *call, const Flow *flow, const char *session, GBytes *remember,
+                const char *errcode, const char *message, GError **error)
 {
-  g_autofree char *word = session ? g_strdup (session) : make_session (call, error);
+  g_autofree char *word = session ? g_strdup (session) : cm_uia_session_new (call, remember, error);
   if (!word)
     return NULL;
   g_autoptr (CmJsonWriter) writer = cm_json_writer_new ();
@@ -142,8 +72,28 @@ make_challenge (const CmCall *call, const Flow *flow, const char *session, const
   return cm_reply_json_status (401, writer);
 }
 
+/* (transfer full) what the session of @call carries; *@known tells whether there is one that was
+ * made for it. */
+static GBytes *
+open_session (const CmCall *call, gboolean *known)
+{
+  const CmJson *auth = cm_json_get (cm_call_json (call), "auth");
+  const char *session = cm_json_get_text (auth, "session");
+  GBytes *remembered = NULL;
+  *known = session && cm_uia_session_check (call, session, &remembered);
+  return remembered;
+}
+
+GBytes *
+cm_uia_remembered (CmCall *call)
+{
+  gboolean known;
+  return open_session (call, &known);
+}
+
 gboolean
-cm_uia_check (CmCall *call, CmUiaProof proof, CmReply **challenge, GError **error)
+cm_uia_check_remembering (CmCall *call, CmUiaProof proof, GBytes *remember, CmReply **challenge,
+                          GError **error)
 {
   g_autoptr (GError) failure = NULL;
   const Flow *flow = &flows[proof];
@@ -152,12 +102,14 @@ cm_uia_check (CmCall *call, CmUiaProof proof, CmReply **challenge, GError **erro
   const char *session = cm_json_get_text (auth, "session");
   const char *errcode = NULL;
   const char *message = NULL;
+  gboolean known;
 
   if (auth && cm_json_type (auth) != CM_JSON_OBJECT) {
     g_set_error_literal (error, CM_ERROR, CM_ERROR_BAD_JSON, "auth must be an object");
     return FALSE;
   }
-  if (session && !is_session_of (call, session)) {
+  g_autoptr (GBytes) remembered = open_session (call, &known);
+  if (session && !known) {
     session = NULL;
     errcode = "M_UNKNOWN";
     message = "This session is for another request, or too old";
@@ -176,6 +128,12 @@ cm_uia_check (CmCall *call, CmUiaProof proof, CmReply **challenge, GError **erro
     errcode = cm_error_errcode (CM_ERROR_FORBIDDEN);
     message = failure->message;
   }
-  *challenge = make_challenge (call, flow, session, errcode, message, error);
+  *challenge = make_challenge (call, flow, session, remember, errcode, message, error);
   return FALSE;
+}
+
+gboolean
+cm_uia_check (CmCall *call, CmUiaProof proof, CmReply **challenge, GError **error)
+{
+  return cm_uia_check_remembering (call, proof, NULL, challenge, error);
 }

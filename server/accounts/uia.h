@@ -25,4 +25,11 @@ typedef enum {
  * 401 that says what is wanted; or with @error. */
 gboolean cm_uia_check (CmCall *call, CmUiaProof proof, CmReply **challenge, GError **error);
 
+/* The same for an operation that clients may finish with nothing but "auth", or ask for twice:
+ * @remember is sealed into the session, and cm_uia_remembered gives it back (transfer full) when
+ * the session comes with a later request; NULL with the first one. */
+gboolean cm_uia_check_remembering (CmCall *call, CmUiaProof proof, GBytes *remember,
+                                   CmReply **challenge, GError **error);
+GBytes *cm_uia_remembered (CmCall *call);
+
 G_END_DECLS

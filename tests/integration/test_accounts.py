@@ -59,6 +59,35 @@ def test_register_within_a_session(node):
     node.client().post("/register", {**body, "auth": {"type": "m.login.dummy", "session": session}})
 
 
+def test_registration_remembers_and_can_be_repeated(node):
+    """A client may finish with nothing but "auth", and ask again when the answer was lost; nobody else can by another session."""
+    post = node.client().post
+    name = new_name()
+    body = {"username": name, "password": "übers3kr1t", "device_id": "xyzzy", "initial_device_display_name": "shown"}
+    session = post("/register", body, expect=401)["session"]
+    auth = {"auth": {"type": "m.login.dummy", "session": session}}
+    first = signed_in(node, post("/register", auth))
+    assert first.user_id == f"@{name}:localhost" and first.get("/devices/xyzzy")["display_name"] == "shown"
+    again = signed_in(node, post("/register", {**body, **auth}))
+    assert again.user_id == first.user_id
+    login(node, name, "übers3kr1t")
+    # Another session, even with the same words, is another registration.
+    post("/register", body, expect=(400, "M_USER_IN_USE"))
+    # Once the password is another one, the session opens nothing.
+    again.password = "übers3kr1t"
+    again.post("/account/password", {"new_password": "new", "auth": proof(again)})
+    post("/register", auth, expect=(400, "M_USER_IN_USE"))
+    # Who asked for no name keeps the one that was found.
+    session = post("/register", {"password": "x"}, expect=401)["session"]
+    auth = {"auth": {"type": "m.login.dummy", "session": session}}
+    assert post("/register", {"password": "x", **auth})["user_id"] == post("/register", {"password": "x", **auth})["user_id"]
+    # The session of one body is not good for another.
+    post("/register", {"password": "y", **auth}, expect=401)
+    session = post("/register", {"username": new_name(), "password": "x", "inhibit_login": True}, expect=401)["session"]
+    answer = post("/register", {"auth": {"type": "m.login.dummy", "session": session}})
+    assert "access_token" not in answer and "device_id" not in answer
+
+
 def test_register_keeps_device_and_inhibits_login(node):
     name = new_name()
     body = {"username": name, "password": "x", "auth": {"type": "m.login.dummy"}}

@@ -62,36 +62,17 @@ wanted_user_id (CmNode *node, const CmJson *body, GError **error)
                                                                   : NULL;
 }
 
-static CmReply *
-create (CmNode *node, const char *password, CmSignIn *sign_in, gboolean inhibit_login,
-        GError **error)
-{
-  g_autofree char *hash = cm_password_hash (password, node->config->accounts.password_cost, error);
-  if (!hash)
-    return NULL;
-  const CmNewAccount account = { .user_id = sign_in->user_id,
-                                 .origin = CM_ORIGIN_LOCAL,
-                                 .password_hash = hash };
-  if (!cm_accounts_create (node, &account, error))
-    return NULL;
-  if (inhibit_login)
-    return cm_session_reply_without (node, sign_in->user_id);
-  g_autoptr (CmTokens) tokens = cm_tokens_issue (node, sign_in, error);
-  return tokens ? cm_session_reply (node, tokens) : NULL;
-}
-
-static CmReply *
-register_user (CmCall *call, GError **error)
+/* (transfer full) what is to be made, as an object that the session remembers: with the hash of the
+ * password, and a name for who asked for none. */
+static GBytes *
+make_plan (CmCall *call, GError **error)
 {
   CmNode *node = cm_call_node (call);
   const CmJson *body = cm_call_json (call);
-  g_autoptr (CmReply) challenge = NULL;
   CmSignIn sign_in = { 0 };
   gboolean inhibit_login;
   const char *password;
 
-  if (!node->config->registration.open)
-    return fail (error, CM_ERROR_FORBIDDEN, "Registration is not open");
   if (!cm_body_text (body, "password", CM_PASSWORD_MAX_BYTES, &password, error) ||
       !cm_body_boolean (body, "inhibit_login", FALSE, &inhibit_login, error) ||
       !cm_session_params (body, &sign_in, error))
@@ -99,12 +80,80 @@ register_user (CmCall *call, GError **error)
   g_autofree char *user_id = wanted_user_id (node, body, error);
   if (!user_id)
     return NULL;
-  if (!cm_uia_check (call, CM_UIA_ANYBODY, &challenge, error))
-    return g_steal_pointer (&challenge);
-  if (!password)
+  g_autofree char *hash =
+      password ? cm_password_hash (password, node->config->accounts.password_cost, error) : NULL;
+  if (password && !hash)
+    return NULL;
+  g_autoptr (CmJsonWriter) writer = cm_json_writer_new ();
+  cm_json_open_object (writer, NULL);
+  cm_json_put_text (writer, "user_id", user_id);
+  cm_json_put_text (writer, "password_hash", hash);
+  cm_json_put_text (writer, "device_id", sign_in.device_id);
+  cm_json_put_text (writer, "initial_device_display_name", sign_in.display_name);
+  cm_json_put_boolean (writer, "refresh_token", sign_in.refreshable);
+  cm_json_put_boolean (writer, "inhibit_login", inhibit_login);
+  cm_json_close (writer);
+  return cm_json_writer_end (writer);
+}
+
+/* Whether the account was made by this very plan before, when its answer was lost: no other has
+ * this salt. */
+static gboolean
+was_made (CmNode *node, const char *user_id, const char *hash)
+{
+  g_autoptr (CmDb) db = cm_pool_get (node->pool, NULL);
+  g_autoptr (CmAccount) account = db ? cm_account_get (db, user_id, NULL) : NULL;
+  return account && account->origin == CM_ORIGIN_LOCAL &&
+         g_strcmp0 (account->password_hash, hash) == 0;
+}
+
+static gboolean
+create (CmNode *node, const char *user_id, const char *hash, GError **error)
+{
+  g_autoptr (GError) failure = NULL;
+  const CmNewAccount account = { .user_id = user_id,
+                                 .origin = CM_ORIGIN_LOCAL,
+                                 .password_hash = hash };
+  if (cm_accounts_create (node, &account, &failure))
+    return TRUE;
+  if (g_error_matches (failure, CM_ERROR, CM_ERROR_USER_IN_USE) && was_made (node, user_id, hash))
+    return TRUE;
+  g_propagate_error (error, g_steal_pointer (&failure));
+  return FALSE;
+}
+
+static CmReply *
+carry_out (CmNode *node, const CmJson *plan, GError **error)
+{
+  const char *user_id = cm_json_get_text (plan, "user_id");
+  const char *hash = cm_json_get_text (plan, "password_hash");
+  CmSignIn sign_in = { .user_id = user_id };
+  if (!hash)
     return fail (error, CM_ERROR_MISSING_PARAM, "password is missing");
-  sign_in.user_id = user_id;
-  return create (node, password, &sign_in, inhibit_login, error);
+  if (!cm_session_params (plan, &sign_in, error) || !create (node, user_id, hash, error))
+    return NULL;
+  if (cm_json_get_boolean (plan, "inhibit_login", FALSE))
+    return cm_session_reply_without (node, user_id);
+  g_autoptr (CmTokens) tokens = cm_tokens_issue (node, &sign_in, error);
+  return tokens ? cm_session_reply (node, tokens) : NULL;
+}
+
+static CmReply *
+register_user (CmCall *call, GError **error)
+{
+  CmNode *node = cm_call_node (call);
+  g_autoptr (CmReply) challenge = NULL;
+  if (!node->config->registration.open)
+    return fail (error, CM_ERROR_FORBIDDEN, "Registration is not open");
+  g_autoptr (GBytes) plan = cm_uia_remembered (call);
+  if (!plan)
+    plan = make_plan (call, error);
+  if (!plan)
+    return NULL;
+  if (!cm_uia_check_remembering (call, CM_UIA_ANYBODY, plan, &challenge, error))
+    return g_steal_pointer (&challenge);
+  g_autoptr (CmJsonDoc) doc = cm_json_parse_bytes (plan, error);
+  return doc ? carry_out (node, cm_json_doc_root (doc), error) : NULL;
 }
 
 /* POST /_matrix/client/v3/register */
