@@ -23,8 +23,11 @@ log_lines (const char *message)
 }
 
 static void
-warn_of_weaknesses (const CmConfig *config)
+warn_of_settings (const CmConfig *config)
 {
+  g_autoptr (GPtrArray) unheeded = cm_config_unheeded (config);
+  for (guint i = 0; i < unheeded->len; i++)
+    g_warning ("Without effect: %s", (const char *) g_ptr_array_index (unheeded, i));
   g_autoptr (GPtrArray) weaknesses = cm_config_weaknesses (config);
   for (guint i = 0; i < weaknesses->len; i++)
     g_warning ("Weak setting %s", (const char *) g_ptr_array_index (weaknesses, i));
@@ -41,7 +44,7 @@ cm_serve (const CmConfig *config)
     log_lines (error->message);
     return 1;
   }
-  warn_of_weaknesses (config);
+  warn_of_settings (config);
   cm_privileges_raise_files ();
 
   /* From here on a signal is kept until the loop runs, so that a half-started node is taken down in

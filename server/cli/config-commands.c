@@ -12,6 +12,9 @@ cm_cli_check_config (const CmCommand *command, int argc, char **argv)
   g_autoptr (CmConfig) config = cm_cli_load_config (path);
   if (!config)
     return 1;
+  g_autoptr (GPtrArray) unheeded = cm_config_unheeded (config);
+  for (guint i = 0; i < unheeded->len; i++)
+    g_print ("without effect: %s\n", (const char *) g_ptr_array_index (unheeded, i));
   g_autoptr (GPtrArray) weaknesses = cm_config_weaknesses (config);
   for (guint i = 0; i < weaknesses->len; i++)
     g_print ("weak: %s\n", (const char *) g_ptr_array_index (weaknesses, i));

@@ -174,6 +174,16 @@ static const struct {
 };
 
 GPtrArray *
+cm_config_unheeded (const CmConfig *config)
+{
+  GPtrArray *messages = g_ptr_array_new ();
+  if (config->appservices.files != NULL && config->appservices.files[0] != NULL)
+    g_ptr_array_add (messages, "[appservices] files: this version has no application services; the "
+                               "files are not read, and what they register gets no answer");
+  return messages;
+}
+
+GPtrArray *
 cm_config_weaknesses (const CmConfig *config)
 {
   GPtrArray *messages = g_ptr_array_new ();

@@ -156,7 +156,8 @@ const CmConfigKey cm_config_keys[] = {
     "Where files lie. Default: media in data_dir" },
 
   { "appservices", "files", CM_CONFIG_FILES, "", NODE (appservices.files),
-    "Registration files (YAML) of application services." },
+    "Registration files (YAML) of application services. This version does not read them, and says "
+    "so at start." },
   { NULL, NULL, 0, NULL, 0, NULL },
 };
 

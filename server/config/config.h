@@ -91,6 +91,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (CmConfig, cm_config_free)
 
 /* (transfer container) of static texts: what in @config weakens security, for the log at start. */
 GPtrArray *cm_config_weaknesses (const CmConfig *config);
+/* (transfer container) of static texts: what @config asks for and this version does not do. */
+GPtrArray *cm_config_unheeded (const CmConfig *config);
 
 /* (transfer full) a commented file that runs as it is, every other key shown with its default. */
 char *cm_config_generate (const char *server_name, const char *data_dir);

@@ -39,6 +39,25 @@ def test_generated_config_is_in_order(tmp_path):
     assert "weak" not in result.stdout
 
 
+SMALL = "[node]\nserver_name = a.example\ndata_dir = /d\n[listen main]\nport = 8008\n"
+
+
+# The file must be there; what stands in it is not looked at.
+def test_application_services_are_said_to_be_without_effect(tmp_path):
+    path = tmp_path / "comity.conf"
+    path.write_text(f"{SMALL}[appservices]\nfiles = /etc/hosts\n")
+    result = comity("check-config", "--config", str(path))
+    assert result.returncode == 0
+    assert "without effect: [appservices] files" in result.stdout
+    path.write_text(SMALL)
+    assert "without effect" not in comity("check-config", "--config", str(path)).stdout
+
+
+def test_serve_says_what_is_without_effect(make_node):
+    node = make_node("acme.localhost", {"appservices": {"files": "/etc/hosts"}}).start()
+    assert "Without effect: [appservices] files" in node.log_text()
+
+
 @pytest.mark.parametrize("name", ["", "two words", "acme.example/path", "a:b:c"])
 def test_generate_refuses_bad_names(name):
     assert comity("generate-config", "--server-name", name, "--data-dir", "/d").returncode == 1
@@ -51,7 +70,7 @@ def test_generate_refuses_bad_names(name):
 ])
 def test_faults_are_named(tmp_path, line, place):
     path = tmp_path / "comity.conf"
-    path.write_text(f"[node]\nserver_name = a.example\ndata_dir = /d\n[listen main]\nport = 8008\n{line}\n")
+    path.write_text(f"{SMALL}{line}\n")
     result = comity("check-config", "--config", str(path))
     assert result.returncode == 1
     assert place in result.stderr
