@@ -27,6 +27,11 @@ static const CmSql of_users = {
   " WHERE user_id = ANY ($1) AND room_id = '' AND type = $2",
 };
 
+static const CmSql of_room = {
+  "account-data-of-room",
+  "SELECT type, content FROM account_data WHERE user_id = $1 AND room_id = $2 ORDER BY type",
+};
+
 static const CmSql filter_add = {
   "filter-add",
   "WITH same AS (SELECT id FROM filter WHERE user_id = $1 AND filter = $2 LIMIT 1),"
@@ -85,6 +90,12 @@ CmRows *
 cm_account_data_of_users (CmDb *db, const char *const *user_ids, const char *type, GError **error)
 {
   return cm_db_query (db, &of_users, CM_ARGS (CM_TEXTS (user_ids), CM_TEXT (type)), error);
+}
+
+CmRows *
+cm_account_data_of_room (CmDb *db, const char *user_id, const char *room_id, GError **error)
+{
+  return cm_db_query (db, &of_room, CM_ARGS (CM_TEXT (user_id), CM_TEXT (room_id)), error);
 }
 
 gint64

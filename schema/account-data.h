@@ -20,6 +20,10 @@ GBytes *cm_account_data_get (CmDb *db, const char *user_id, const char *room_id,
 CmRows *
 cm_account_data_of_users (CmDb *db, const char *const *user_ids, const char *type, GError **error);
 
+/* Rows of (type, content) of all that a user keeps with a room. */
+CmRows *
+cm_account_data_of_room (CmDb *db, const char *user_id, const char *room_id, GError **error);
+
 /* Filters that clients stored. Returns the id of an equal one that is there already, or a new one;
  * 0 with @error. */
 gint64 cm_filter_add (CmDb *db, const char *user_id, GBytes *filter, GError **error);

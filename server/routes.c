@@ -24,6 +24,7 @@ const CmRoute *const cm_route_tables[] = {
   cm_routes_federation_state,
   cm_routes_filter,
   cm_routes_hierarchy,
+  cm_routes_initial_sync,
   cm_routes_join,
   cm_routes_key_backup,
   cm_routes_key_changes,

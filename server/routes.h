@@ -26,6 +26,7 @@ extern const CmRoute cm_routes_federation_send[];
 extern const CmRoute cm_routes_federation_state[];
 extern const CmRoute cm_routes_filter[];
 extern const CmRoute cm_routes_hierarchy[];
+extern const CmRoute cm_routes_initial_sync[];
 extern const CmRoute cm_routes_join[];
 extern const CmRoute cm_routes_key_backup[];
 extern const CmRoute cm_routes_key_changes[];

@@ -129,6 +129,18 @@ cm_call_readable_room (CmCall *call, CmReadableRoom *room, GError **error)
                                 cm_call_user (call), room, error);
 }
 
+GPtrArray *
+cm_readable_room_state (CmNode *node, const CmReadableRoom *room, GError **error)
+{
+  const CmStateEntry *entries = cm_state_map_entries (room->state);
+  gsize count = cm_state_map_size (room->state);
+  g_autofree gint64 *numbers = g_new (gint64, count + 1);
+
+  for (gsize i = 0; i < count; i++)
+    numbers[i] = entries[i].event;
+  return cm_event_store_get_many (cm_rooms_events (node->rooms), numbers, count, error);
+}
+
 CmViewer
 cm_call_viewer (CmCall *call)
 {

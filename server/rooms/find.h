@@ -31,6 +31,9 @@ gboolean cm_call_readable_room (CmCall *call, CmReadableRoom *room, GError **err
 gboolean cm_readable_room_find (CmNode *node, const char *room_id, const char *user_id,
                                 CmReadableRoom *room, GError **error);
 
+/* (transfer full) the events of the room's state as it is for the reader. */
+GPtrArray *cm_readable_room_state (CmNode *node, const CmReadableRoom *room, GError **error);
+
 /* Who asks, as the one to whom events are shown. */
 CmViewer cm_call_viewer (CmCall *call);
 

@@ -403,3 +403,49 @@ def test_CVE_2026_45078_cpu_starvation(user, other, room):
             slowest = max(slowest, time.monotonic() - began)
     assert slowest < 1
     assert {each.result().status_code for each in work} <= {200, 429}
+
+
+# One room at a glance
+
+def at_a_glance(person, room, **more):
+    return person.get(f"/rooms/{quote(room)}/initialSync", **more)
+
+
+def test_initial_sync_of_a_room(user, room):
+    user.put(f"/user/{user.user_id}/rooms/{quote(room)}/tags/u.work", {"order": 0.5})
+    sent = [user.send(room, f"message {number}") for number in range(4)]
+    answer = at_a_glance(user, room, params={"limit": 2})
+    assert (answer["room_id"], answer["membership"], answer["visibility"]) == (room, "join", "private")
+    assert [event["event_id"] for event in answer["messages"]["chunk"]] == sent[2:]
+    assert {"m.room.create", "m.room.member", "m.room.power_levels"} <= {event["type"] for event in answer["state"]}
+    assert answer["account_data"] == [{"type": "m.tag", "content": {"tags": {"u.work": {"order": 0.5}}}}]
+    before = user.messages(room, **{"from": answer["messages"]["start"], "limit": 1})
+    assert before["chunk"][0]["event_id"] == sent[1]
+    later = user.send(room, "later")
+    after = user.messages(room, **{"from": answer["messages"]["end"], "dir": "f"})
+    assert [event["event_id"] for event in after["chunk"]] == [later]
+
+
+def test_initial_sync_is_for_who_may_look(user, other, room):
+    hidden = user.send(room, "for members")
+    at_a_glance(other, room, expect=(403, "M_FORBIDDEN"))
+    user.set_state(room, "m.room.history_visibility", {"history_visibility": "world_readable"})
+    shown = user.send(room, "for everybody")
+    answer = at_a_glance(other, room)
+    ids = [event["event_id"] for event in answer["messages"]["chunk"]]
+    assert shown in ids and hidden not in ids
+    assert "membership" not in answer
+    assert answer["account_data"] == []
+
+
+def test_initial_sync_of_a_room_that_was_left(user, other, room):
+    other.join(room)
+    seen = user.send(room, "before")
+    other.leave(room)
+    unseen = user.send(room, "after")
+    user.set_state(room, "m.room.topic", {"topic": "after"})
+    answer = at_a_glance(other, room)
+    ids = [event["event_id"] for event in answer["messages"]["chunk"]]
+    assert answer["membership"] == "leave"
+    assert seen in ids and unseen not in ids
+    assert "m.room.topic" not in {event["type"] for event in answer["state"]}

@@ -11,19 +11,6 @@
 
 #include <string.h>
 
-/* (transfer full) the events of @state. */
-static GPtrArray *
-events_of (CmNode *node, const CmStateMap *state, GError **error)
-{
-  const CmStateEntry *entries = cm_state_map_entries (state);
-  gsize count = cm_state_map_size (state);
-  g_autofree gint64 *numbers = g_new (gint64, count + 1);
-
-  for (gsize i = 0; i < count; i++)
-    numbers[i] = entries[i].event;
-  return cm_event_store_get_many (cm_rooms_events (node->rooms), numbers, count, error);
-}
-
 /* GET /rooms/{roomId}/state */
 static CmReply *
 get_state (CmCall *call, GError **error)
@@ -34,7 +21,7 @@ get_state (CmCall *call, GError **error)
   viewer.flags = CM_SHOW_STATE;
   if (!cm_call_readable_room (call, &room, error))
     return NULL;
-  g_autoptr (GPtrArray) events = events_of (viewer.node, room.state, error);
+  g_autoptr (GPtrArray) events = cm_readable_room_state (viewer.node, &room, error);
   g_autoptr (CmJsonWriter) writer = cm_json_writer_new ();
   if (events == NULL || !cm_client_events_put (writer, NULL, &viewer, events, error))
     return NULL;
