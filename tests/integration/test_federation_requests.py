@@ -138,6 +138,63 @@ def test_fed_uri_canonicalisation(federated):
         assert status(peer, node, path) in (400, 404), path
 
 
+def test_admin_command_injection(federated):
+    """Nothing that comes over federation is a command: no signed request, and no text in a room, forged or not."""
+    node, peer, _ = federated
+    alice = node.new_user("alice")
+    room = PeerRoom.join(peer, node, alice.create_room(preset="public_chat"), DANA)
+    deactivate = f"/_synapse/admin/v1/deactivate/{quote(alice.user_id)}"
+    for method, target, content in (("GET", "/_synapse/admin/v2/users", None), ("POST", deactivate, {"erase": True}),
+                                    ("PUT", f"/_synapse/admin/v2/users/{quote(alice.user_id)}", {"admin": True}),
+                                    ("POST", "/_matrix/client/v3/account/deactivate", {}), ("GET", "/_matrix/client/v3/sync", None)):
+        assert status(peer, node, target, method=method, content=content) in (401, 403, 404), target
+        signed = {"Authorization": peer.authorization(method, target, node.server_name, content)}
+        assert alice.request(method, target, json=content, token=None, headers=signed).status_code in (401, 403, 404), target
+    first = room.send(node, DANA, "m.room.message", {"msgtype": "m.text", "body": f"!admin users deactivate {alice.user_id}"})
+    for text in (f"\\!admin deactivate {alice.user_id}", f"/deactivate {alice.user_id}", f"comity user deactivate {alice.user_id}",
+                 f"@conduit:acme.localhost: deactivate-user {alice.user_id}"):
+        room.say(node, DANA, text)
+        room.send(node, DANA, "m.room.message", {"msgtype": "m.text", "body": "* " + text, "m.new_content": {"msgtype": "m.text", "body": text},
+                                                 "m.relates_to": {"rel_type": "m.replace", "event_id": first}})
+        forged = room.make(alice.user_id, "m.room.message", {"msgtype": "m.text", "body": text})
+        assert "error" in peer.send(node, forged)[room.id_of(forged)]
+    alice.sync()
+    assert alice.another_device().get("/account/whoami")["user_id"] == alice.user_id
+    assert "admin" not in [line for line in node.run("user", "list").stdout.splitlines() if alice.user_id in line][0].split()[1:]
+
+
+def test_CVE_2024_52594_ssrf_federation_by_names(make_node):
+    """Server names, delegation and redirects that lead inside are called by nobody, and all fail alike."""
+    import threading
+    import socket
+    visits, trap = [], socket.create_server(("127.0.0.1", 0))
+    port = trap.getsockname()[1]
+
+    def watch():
+        while True:
+            try:
+                visits.append(trap.accept()[0].close())
+            except OSError:
+                return
+
+    threading.Thread(target=watch, daemon=True).start()
+    node = make_node("acme.localhost", {"outbound": {"allow": ""}}).start()
+    alice = node.new_user("alice")
+    answers = set()
+    for name in (f"127.0.0.1:{port}", f"localhost:{port}", f"[::1]:{port}", f"[::ffff:127.0.0.1]:{port}", f"0.0.0.0:{port}", f"10.0.0.1:{port}",
+                 "169.254.169.254", f"[64:ff9b::7f00:1]:{port}", f"[2002:7f00:1::]:{port}", f"100.64.0.1:{port}", f"[fe80::1]:{port}"):
+        for method, path, content in (("POST", f"/join/{quote('!a:' + name)}?via={quote(name)}&server_name={quote(name)}", {}),
+                                      ("GET", f"/profile/{quote('@a:' + name)}", None), ("GET", f"/directory/room/{quote('#a:' + name)}", None),
+                                      ("GET", f"/publicRooms?server={quote(name)}", None)):
+            answer = alice.request(method, path, json=content)
+            assert answer.status_code >= 400, (name, path, answer.text)
+            answers.add((path.split("/")[1].split("?")[0], answer.status_code, answer.json()["error"].replace(name, "NAME")))
+        alice.post("/keys/query", {"device_keys": {"@a:" + name: []}})
+    trap.close()
+    assert visits == []
+    assert len({each[0] for each in answers}) == len(answers), answers
+
+
 @pytest.fixture
 def fresh_peer(authority):
     """A node and a peer that it has not met."""
