@@ -19,7 +19,7 @@
 #include "server/ephemeral.h"
 #include "server/media/media.h"
 #include "server/room-hooks.h"
-#include "server/rooms/guests.h"
+#include "server/rooms/follow-up.h"
 #include "server/participant/control.h"
 #include "server/participant/participant.h"
 #include "server/router/lanes.h"
@@ -132,7 +132,7 @@ static void
 stop_committer (CmNode *node)
 {
   g_clear_pointer (&node->committer, cm_committer_free);
-  g_clear_pointer (&node->guests, cm_guest_watch_free);
+  g_clear_pointer (&node->follow_ups, cm_follow_ups_free);
   cm_federation_free_queues (node);
 }
 
@@ -148,7 +148,7 @@ start_rooms (CmNode *node, GError **error)
                          .hooks = cm_room_hooks (node) };
   node->rooms = cm_rooms_new (&parts, error);
   if (node->rooms != NULL)
-    node->guests = cm_guest_watch_new (node);
+    node->follow_ups = cm_follow_ups_new (node);
   return node->rooms != NULL;
 }
 
@@ -249,15 +249,15 @@ start_lanes (CmNode *node, GError **error)
     [CM_LANE_BLOCKING] = 4 + cores,
   };
   node->lanes = cm_lanes_new (threads);
-  cm_guest_watch_set_lanes (node->guests, node->lanes);
+  cm_follow_ups_set_lanes (node->follow_ups, node->lanes);
   return TRUE;
 }
 
 static void
 stop_lanes (CmNode *node)
 {
-  if (node->guests != NULL)
-    cm_guest_watch_set_lanes (node->guests, NULL);
+  if (node->follow_ups != NULL)
+    cm_follow_ups_set_lanes (node->follow_ups, NULL);
   g_clear_pointer (&node->lanes, cm_lanes_free);
 }
 

@@ -22,7 +22,7 @@ typedef struct _CmDiscovery CmDiscovery;
 typedef struct _CmIntake CmIntake;
 typedef struct _CmInbox CmInbox;
 typedef struct _CmRooms CmRooms;
-typedef struct _CmGuestWatch CmGuestWatch;
+typedef struct _CmFollowUps CmFollowUps;
 typedef struct _CmKeyRing CmKeyRing;
 typedef struct _CmFedClient CmFedClient;
 typedef struct _CmDestinations CmDestinations;
@@ -59,7 +59,7 @@ struct _CmNode {
   CmFedClient *fed_client;
   CmKeyRing *key_ring;
   CmRooms *rooms;
-  CmGuestWatch *guests;
+  CmFollowUps *follow_ups;
   CmIntake *intake;
   CmInbox *inbox;
   CmDestinations *destinations;

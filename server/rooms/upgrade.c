@@ -5,6 +5,7 @@
 #include "schema/room-directory.h"
 #include "server/rooms/member-content.h"
 #include "server/rooms/power.h"
+#include "server/rooms/successor.h"
 
 #include <string.h>
 
@@ -337,5 +338,11 @@ cm_room_upgrade (CmNode *node, CmRoom *room, const CmUpgrade *upgrade, GError **
   if (!bury_old (&work, view->room_id, error))
     return NULL;
   close_old (&work);
+  /* Who upgrades was in the new room before the old one named it. */
+  g_autoptr (GError) failure = NULL;
+  if (!cm_successor_carry_over (node, upgrade->user_id, work.view->room_id, view->room_id,
+                                &failure))
+    g_message ("After the upgrade of %s not all that %s kept with it went over: %s",
+               work.view->room_id, upgrade->user_id, failure->message);
   return g_strdup (view->room_id);
 }

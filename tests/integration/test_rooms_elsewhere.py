@@ -130,3 +130,15 @@ def test_guests_leave_when_another_server_says_so(pair, two_nodes):
     becomes(alice, room, guest, "join")
     alice.set_state(room, "m.room.guest_access", {"guest_access": "forbidden"})
     becomes(alice, room, guest, "leave")
+
+
+def test_tags_follow_into_another_servers_new_room(pair):
+    alice, bob = pair
+    room = alice.create_room(preset="public_chat", room_version="11")
+    bob.join(room, via=["acme.localhost"])
+    bob.put(f"/user/{bob.user_id}/rooms/{quote(room)}/tags/m.lowpriority", {})
+    replacement = alice.post(f"/rooms/{quote(room)}/upgrade", {"new_version": "12"})["replacement_room"]
+    assert until(lambda: bob.request("GET", f"/rooms/{quote(room)}/state/m.room.tombstone").status_code == 200)
+    bob.join(replacement, via=["acme.localhost"])
+    tags = f"/user/{bob.user_id}/rooms/{quote(replacement)}/tags"
+    assert until(lambda: bob.get(tags)["tags"] == {"m.lowpriority": {}})

@@ -1,6 +1,7 @@
 """POST /rooms/{roomId}/upgrade."""
 
 from client import quote
+from machine import wait_for
 import pytest
 
 
@@ -61,3 +62,61 @@ def test_who_may_upgrade(user, other):
     upgrade(user, room, "nonsense", expect=(400, "M_UNSUPPORTED_ROOM_VERSION"))
     upgrade(user, "!none:localhost", "12", expect=(403, "M_FORBIDDEN"))
     user.post(f"/rooms/{quote(room)}/upgrade", {}, expect=(400, "M_MISSING_PARAM"))
+
+
+# What people keep with a room
+
+def keep(person, room, friend="@friend:localhost"):
+    """A tag, a rule of its own, a mute as clients write it, and that it is a conversation of two."""
+    person.put(f"/user/{person.user_id}/rooms/{quote(room)}/tags/m.favourite", {"order": 0.5})
+    person.put(f"/user/{person.user_id}/account_data/m.direct", {friend: ["!another:localhost", room]})
+    person.put(f"/pushrules/global/room/{quote(room)}", {"actions": ["notify"]})
+    person.put(f"/pushrules/global/override/{quote(room)}",
+               {"conditions": [{"kind": "event_match", "key": "room_id", "pattern": room}], "actions": []})
+
+
+def kept(person, room):
+    tags = person.get(f"/user/{person.user_id}/rooms/{quote(room)}/tags")["tags"]
+    rules = person.get("/pushrules/")["global"]
+    direct = person.get(f"/user/{person.user_id}/account_data/m.direct")
+    return (tags,
+            [rule["actions"] for rule in rules["room"] if rule["rule_id"] == room],
+            [rule["conditions"] for rule in rules["override"] if rule["rule_id"] == room],
+            [friend for friend, rooms in direct.items() if room in rooms])
+
+
+def test_what_people_keep_with_a_room_follows_them(user, other):
+    room = user.create_room(preset="public_chat")
+    other.join(room)
+    for person in (user, other):
+        keep(person, room)
+    replacement = upgrade(user, room, "12")["replacement_room"]
+    everything = ({"m.favourite": {"order": 0.5}}, [["notify"]],
+                  [[{"kind": "event_match", "key": "room_id", "pattern": replacement}]], ["@friend:localhost"])
+    assert kept(user, replacement) == everything
+    assert kept(other, replacement) == ({}, [], [], [])
+    other.join(replacement)
+    wait_for(lambda: kept(other, replacement) == everything, 5, what="what was kept")
+    assert kept(other, room)[3] == ["@friend:localhost"]
+
+
+def test_what_is_kept_with_the_new_room_stays(user, other):
+    room = user.create_room(preset="public_chat")
+    other.join(room)
+    keep(other, room)
+    replacement = upgrade(user, room, "12")["replacement_room"]
+    other.put(f"/user/{other.user_id}/rooms/{quote(replacement)}/tags/u.mine", {})
+    other.join(replacement)
+    wait_for(lambda: kept(other, replacement)[3], 5, what="what was kept")
+    assert kept(other, replacement)[0] == {"u.mine": {}}
+
+
+def test_who_claims_to_replace_a_room_gets_nothing_of_it(user, other, node):
+    room = other.create_room(preset="public_chat")
+    keep(other, room)
+    false = user.create_room(preset="public_chat", creation_content={"predecessor": {"room_id": room, "event_id": "$x"}})
+    other.join(false)
+    # Of a later room everything is there: the claim was looked at before it.
+    true = upgrade(other, room, "12")["replacement_room"]
+    assert kept(other, true)[1]
+    assert kept(other, false) == ({}, [], [], [])
