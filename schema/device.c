@@ -52,12 +52,16 @@ device_of (const CmRows *rows, gsize row)
 
 gboolean
 cm_device_ensure (CmDb *db, const char *user_id, const char *device_id, const char *display_name,
-                  gint64 now, GError **error)
+                  gint64 now, gboolean *made, GError **error)
 {
-  return cm_db_run (
+  gint64 affected = 0;
+  gboolean done = cm_db_run (
       db, &sql_ensure,
-      CM_ARGS (CM_TEXT (user_id), CM_TEXT (device_id), CM_TEXT (display_name), CM_INT (now)), NULL,
-      error);
+      CM_ARGS (CM_TEXT (user_id), CM_TEXT (device_id), CM_TEXT (display_name), CM_INT (now)),
+      &affected, error);
+  if (made)
+    *made = affected > 0;
+  return done;
 }
 
 CmDevice *

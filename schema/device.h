@@ -16,9 +16,9 @@ typedef struct {
 void cm_device_free (CmDevice *device);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CmDevice, cm_device_free)
 
-/* Makes the device unless it is there; a device that is keeps its name. */
+/* Makes the device unless it is there; a device that is keeps its name. @made: nullable. */
 gboolean cm_device_ensure (CmDb *db, const char *user_id, const char *device_id,
-                           const char *display_name, gint64 now, GError **error);
+                           const char *display_name, gint64 now, gboolean *made, GError **error);
 /* (transfer full) NULL without @error when there is none. */
 CmDevice *cm_device_get (CmDb *db, const char *user_id, const char *device_id, GError **error);
 /* (transfer full) of CmDevice. */

@@ -103,7 +103,8 @@ stored_form (const CmTokens *tokens, char **hash, char **refresh_hash)
 }
 
 static gboolean
-store (CmNode *node, const CmTokens *tokens, const char *display_name, GError **error)
+store (CmNode *node, const CmTokens *tokens, const char *display_name, gboolean *new_device,
+       GError **error)
 {
   g_autofree char *hash = NULL;
   g_autofree char *refresh_hash = NULL;
@@ -112,9 +113,21 @@ store (CmNode *node, const CmTokens *tokens, const char *display_name, GError **
   g_autoptr (CmTransaction) transaction = db ? cm_transaction_begin (db, error) : NULL;
 
   return transaction && lock_account (db, new.user_id, error) &&
-         cm_device_ensure (db, new.user_id, new.device_id, display_name, new.now, error) &&
+         cm_device_ensure (db, new.user_id, new.device_id, display_name, new.now, new_device,
+                           error) &&
          cm_token_delete_device (db, new.user_id, new.device_id, error) &&
          cm_token_insert (db, &new, error) && cm_transaction_commit (transaction, error);
+}
+
+/* It has no keys yet, but whoever lists the user's devices does so anew. */
+static void
+tell_of_device (CmNode *node, const CmTokens *tokens)
+{
+  g_autoptr (GError) error = NULL;
+  g_autoptr (CmWrite) write = cm_write_new ();
+  if (!cm_device_lists_changed (node, write, tokens->user_id, tokens->device_id, NULL, &error) ||
+      cm_committer_commit (node->committer, g_steal_pointer (&write), &error) < 0)
+    g_warning ("Nobody was told of the new device of %s: %s", tokens->user_id, error->message);
 }
 
 CmTokens *
@@ -122,8 +135,11 @@ cm_tokens_issue (CmNode *node, const CmSignIn *sign_in, GError **error)
 {
   g_autoptr (CmTokens) tokens =
       new_tokens (node, sign_in->user_id, sign_in->device_id, sign_in->refreshable);
-  if (!store (node, tokens, sign_in->display_name, error))
+  gboolean new_device;
+  if (!store (node, tokens, sign_in->display_name, &new_device, error))
     return NULL;
+  if (new_device)
+    tell_of_device (node, tokens);
   if (sign_in->device_id)
     cm_accounts_forget (node->accounts, sign_in->user_id, sign_in->device_id);
   return g_steal_pointer (&tokens);

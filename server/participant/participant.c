@@ -66,7 +66,7 @@ ensure_device (CmParticipant *participant, GError **error)
   gboolean ready = cm_rows_count (rows) > 0 ? load_device (participant, rows, error)
                                             : make_device (participant, db, error);
   return ready && cm_device_ensure (db, participant->user_id, participant->device_id,
-                                    "Comity participant", g_get_real_time () / 1000, error);
+                                    "Comity participant", g_get_real_time () / 1000, NULL, error);
 }
 
 static gboolean
