@@ -15,6 +15,9 @@ static const CmSql sql_insert = { "account_insert",
                                   " VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, false)" };
 static const CmSql sql_get = { "account_get",
                                "SELECT " COLUMNS " FROM account WHERE user_id = $1" };
+static const CmSql sql_get_external = { "account_get_external",
+                                        "SELECT " COLUMNS
+                                        " FROM account WHERE origin = $1 AND external_id = $2" };
 static const CmSql sql_lock = { "account_lock",
                                 "SELECT " COLUMNS " FROM account WHERE user_id = $1 FOR UPDATE" };
 static const CmSql sql_list = { "account_list",
@@ -172,6 +175,14 @@ CmAccount *
 cm_account_get (CmDb *db, const char *user_id, GError **error)
 {
   return get_by (db, &sql_get, user_id, error);
+}
+
+CmAccount *
+cm_account_get_external (CmDb *db, CmAccountOrigin origin, const char *external_id, GError **error)
+{
+  g_autoptr (CmRows) rows = cm_db_query (
+      db, &sql_get_external, CM_ARGS (CM_TEXT (origins[origin]), CM_TEXT (external_id)), error);
+  return rows && cm_rows_count (rows) > 0 ? account_of (rows, 0) : NULL;
 }
 
 CmAccount *

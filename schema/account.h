@@ -50,6 +50,10 @@ CmAccountState cm_account_state_of (const char *text, gboolean suspended);
 gboolean cm_account_insert (CmDb *db, const CmAccount *account, GError **error);
 /* (transfer full) NULL without @error when there is none. */
 CmAccount *cm_account_get (CmDb *db, const char *user_id, GError **error);
+/* (transfer full) the account that was made for that entry of a directory; NULL without @error when
+ * there is none. */
+CmAccount *
+cm_account_get_external (CmDb *db, CmAccountOrigin origin, const char *external_id, GError **error);
 /* As cm_account_get, and holds the row until the transaction ends. */
 CmAccount *cm_account_lock (CmDb *db, const char *user_id, GError **error);
 /* (transfer full) of CmAccount, in order of user ids after @after ("" for all), at most @limit. */

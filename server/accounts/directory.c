@@ -5,6 +5,7 @@
 
 #include <string.h>
 
+#define ENTRY_ID      "entryUUID" /* RFC 4530 */
 #define LEFT_ALONE_US (5 * G_USEC_PER_SEC)
 
 struct _CmDirectory {
@@ -121,30 +122,30 @@ bind_as_node (CmDirectory *directory, CmLdap *connection, GError **error)
 
 /* RFC 4515: what is special in a filter stands escaped. */
 static char *
-person_filter (const CmConfig *config, const char *localpart)
+person_filter (const CmConfig *config, const char *attribute, const char *value)
 {
-  struct berval in = { .bv_len = strlen (localpart), .bv_val = (char *) localpart };
+  struct berval in = { .bv_len = strlen (value), .bv_val = (char *) value };
   struct berval out = { 0 };
   if (ldap_bv2escaped_filter_value (&in, &out) != 0)
     return NULL;
-  char *filter = g_strdup_printf ("(&%s(%s=%.*s))", config->ldap.user_filter,
-                                  config->ldap.localpart_attribute, (int) out.bv_len, out.bv_val);
+  char *filter = g_strdup_printf ("(&%s(%s=%.*s))", config->ldap.user_filter, attribute,
+                                  (int) out.bv_len, out.bv_val);
   ldap_memfree (out.bv_val);
   return filter;
 }
 
-/* Everything that @localpart matches; a result with more than one entry is of no use, and not an
- * error. */
+/* Everything that matches; a result with more than one entry is of no use, and not an error. */
 static LDAPMessage *
-search (CmDirectory *directory, CmLdap *connection, const char *localpart, GError **error)
+search (CmDirectory *directory, CmLdap *connection, const char *attribute, const char *value,
+        GError **error)
 {
   const CmConfig *config = directory->config;
-  g_autofree char *filter = person_filter (config, localpart);
+  g_autofree char *filter = person_filter (config, attribute, value);
   const char *attributes[] = { config->ldap.localpart_attribute,
                                config->ldap.display_name_attribute,
                                config->ldap.mail_attribute,
                                "cn",
-                               "entryUUID",
+                               ENTRY_ID,
                                NULL };
   g_autoptr (LDAPMessage) result = NULL;
   int code = LDAP_FILTER_ERROR;
@@ -200,7 +201,7 @@ person_of (const CmConfig *config, CmLdap *connection, LDAPMessage *entry)
   CmPerson *person = g_new0 (CmPerson, 1);
   person->dn = g_strdup (dn);
   ldap_memfree (dn);
-  person->id = value_of (connection, entry, "entryUUID", NULL);
+  person->id = value_of (connection, entry, ENTRY_ID, NULL);
   person->mail = value_of (connection, entry, config->ldap.mail_attribute, NULL);
   person->display_name = value_of (connection, entry, config->ldap.display_name_attribute, NULL);
   if (!person->display_name)
@@ -209,18 +210,34 @@ person_of (const CmConfig *config, CmLdap *connection, LDAPMessage *entry)
 }
 
 /* The one person of this name (transfer full); NULL without @error when there is none, or more than
- * one. */
+ * one. *@vacant: nobody has the name. */
 static CmPerson *
-find (CmDirectory *directory, CmLdap *connection, const char *localpart, GError **error)
+find (CmDirectory *directory, CmLdap *connection, const char *localpart, gboolean *vacant,
+      GError **error)
 {
+  const CmConfig *config = directory->config;
+  *vacant = FALSE;
   if (!bind_as_node (directory, connection, error))
     return NULL;
-  g_autoptr (LDAPMessage) result = search (directory, connection, localpart, error);
+  g_autoptr (LDAPMessage) result =
+      search (directory, connection, config->ldap.localpart_attribute, localpart, error);
   if (!result)
     return NULL;
   LDAPMessage *entry = ldap_first_entry (connection->handle, result);
+  *vacant = entry == NULL;
   if (!entry || ldap_count_entries (connection->handle, result) != 1 ||
-      !is_named (directory->config, connection, entry, localpart))
+      !is_named (config, connection, entry, localpart))
+    return NULL;
+  return person_of (config, connection, entry);
+}
+
+/* An entry that was given another name. */
+static CmPerson *
+find_renamed (CmDirectory *directory, CmLdap *connection, const char *id, GError **error)
+{
+  g_autoptr (LDAPMessage) result = search (directory, connection, ENTRY_ID, id, error);
+  LDAPMessage *entry = result ? ldap_first_entry (connection->handle, result) : NULL;
+  if (!entry || ldap_count_entries (connection->handle, result) != 1)
     return NULL;
   return person_of (directory->config, connection, entry);
 }
@@ -274,10 +291,11 @@ sign_in_nobody (CmDirectory *directory, CmLdap *connection, GError **error)
 }
 
 CmPerson *
-cm_directory_sign_in (CmDirectory *directory, const char *localpart, const char *password,
-                      GError **error)
+cm_directory_sign_in (CmDirectory *directory, const char *localpart, const char *id,
+                      const char *password, GError **error)
 {
   g_autoptr (GError) failure = NULL;
+  gboolean vacant;
   if (password[0] == '\0') {
     forbidden (error);
     return NULL;
@@ -285,7 +303,9 @@ cm_directory_sign_in (CmDirectory *directory, const char *localpart, const char 
   g_autoptr (CmLdap) connection = begin (directory, error);
   if (!connection)
     return NULL;
-  g_autoptr (CmPerson) person = find (directory, connection, localpart, &failure);
+  g_autoptr (CmPerson) person = find (directory, connection, localpart, &vacant, &failure);
+  if (vacant && id)
+    person = find_renamed (directory, connection, id, &failure);
   if (failure) {
     g_propagate_error (error, g_steal_pointer (&failure));
     return NULL;
@@ -300,11 +320,12 @@ gboolean
 cm_directory_has (CmDirectory *directory, const char *localpart, gboolean *has, GError **error)
 {
   g_autoptr (GError) failure = NULL;
+  gboolean vacant;
   *has = FALSE;
   g_autoptr (CmLdap) connection = begin (directory, error);
   if (!connection)
     return FALSE;
-  g_autoptr (CmPerson) person = find (directory, connection, localpart, &failure);
+  g_autoptr (CmPerson) person = find (directory, connection, localpart, &vacant, &failure);
   *has = person != NULL;
   if (!failure)
     return TRUE;

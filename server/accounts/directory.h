@@ -27,15 +27,16 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (CmPerson, cm_person_free)
 
 /**
  * cm_directory_sign_in: the one person whose localpart attribute is @localpart, if @password is
- * theirs.
+ * theirs. When nobody has that name, the entry with @id, which had it once.
  *
- * @localpart: of the grammar of user ids. @password: empty ones are refused before anything is
+ * @localpart: of the grammar of user ids. @id: what cm_directory_sign_in told before; nullable.
+ * @password: empty ones are refused before anything is
  * asked, since directories take them for an anonymous bind (RFC 4513, 5.1.2). Returns: (transfer
  * full) NULL with CM_ERROR_FORBIDDEN, the same for all that is wrong with the credentials; or
  * CM_ERROR_UNAVAILABLE.
  */
-CmPerson *cm_directory_sign_in (CmDirectory *directory, const char *localpart, const char *password,
-                                GError **error);
+CmPerson *cm_directory_sign_in (CmDirectory *directory, const char *localpart, const char *id,
+                                const char *password, GError **error);
 
 /* Whether the directory has somebody of this name. */
 gboolean

@@ -125,7 +125,6 @@ external_id_of (const CmPerson *person, const char *user_id)
   return person->id ? person->id : user_id;
 }
 
-/* The first sign-in. */
 static CmAccount *
 make_account (CmNode *node, const char *user_id, const CmPerson *person, GError **error)
 {
@@ -141,6 +140,27 @@ make_account (CmNode *node, const char *user_id, const CmPerson *person, GError 
     return NULL;
   g_message ("Made an account for %s of the directory", user_id);
   return get_account (node, user_id, error);
+}
+
+/* (transfer full) the account of a person who has another name by now. */
+static CmAccount *
+account_of_person (CmNode *node, const CmPerson *person, GError **error)
+{
+  g_autoptr (CmDb) db = person->id ? cm_pool_get (node->pool, error) : NULL;
+  return db ? cm_account_get_external (db, CM_ORIGIN_LDAP, person->id, error) : NULL;
+}
+
+/* The first sign-in, under this name or at all. */
+static CmAccount *
+find_or_make_account (CmNode *node, const char *user_id, const CmPerson *person, GError **error)
+{
+  g_autoptr (GError) failure = NULL;
+  CmAccount *account = account_of_person (node, person, &failure);
+  if (!account && !failure)
+    return make_account (node, user_id, person, error);
+  if (failure)
+    g_propagate_error (error, g_steal_pointer (&failure));
+  return account;
 }
 
 /* An account stays with the entry it was made for: a name that was given to somebody else does not
@@ -165,12 +185,13 @@ sign_in_by_directory (CmNode *node, const char *user_id, CmAccount *account, con
 {
   g_autoptr (CmAccount) owned = account;
   g_autofree char *localpart = cm_id_localpart (user_id);
+  const char *id = owned ? owned->external_id : NULL;
   g_autoptr (CmPerson) person =
-      cm_directory_sign_in (node->accounts->directory, localpart, password, error);
+      cm_directory_sign_in (node->accounts->directory, localpart, id, password, error);
   if (!person)
     return NULL;
   if (!owned)
-    return make_account (node, user_id, person, error);
+    return find_or_make_account (node, user_id, person, error);
   return is_same_person (node, owned, person, error) ? g_steal_pointer (&owned) : NULL;
 }
 

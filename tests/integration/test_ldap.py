@@ -193,17 +193,102 @@ def test_name_that_two_entries_have(authority, make_node):
         slapd.remove()
 
 
+@pytest.fixture
+def kept(authority, make_node):
+    """A node of acme and the directory's keeper: kept.modify(...) changes entries."""
+    from directory import KEEPER, Directory
+    slapd = Directory(authority, last_lines=KEEPER).start()
+    settings = {**slapd.settings("acme"), "user_filter": "(&(objectClass=inetOrgPerson)(!(employeeType=former)))"}
+    node = make_node("acme.localhost", {"ldap": settings}).start()
+    node.modify = lambda dn, *lines: slapd.modify("\n".join([f"dn: {dn}", *lines, ""]))
+    yield node
+    slapd.remove()
+
+
+ADA = "uid=ada,ou=people,ou=acme,dc=demo"
+
+
+def test_people_who_are_disabled(kept):
+    ada = signed_in(kept, login(kept, "ada", "ada-demo"))
+    kept.modify(ADA, "changetype: modify", "add: employeeType", "employeeType: former")
+    login(kept, "ada", "ada-demo", expect=FORBIDDEN)
+    ada.delete("/devices/X", {"auth": proof("ada", "ada-demo")}, expect=(401, "M_FORBIDDEN"))
+    # Another who is disabled before the first sign-in gets no account.
+    kept.modify("uid=bela,ou=people,ou=acme,dc=demo", "changetype: modify", "add: employeeType", "employeeType: former")
+    login(kept, "bela", "bela-demo", expect=FORBIDDEN)
+    assert kept.sql("SELECT user_id FROM account WHERE origin = 'ldap'").split() == ["@ada:acme.localhost"]
+    kept.modify(ADA, "changetype: modify", "delete: employeeType")
+    login(kept, "ada", "ada-demo")
+    # A password that the directory took away is no empty one.
+    kept.modify(ADA, "changetype: modify", "delete: userPassword")
+    for password in ("ada-demo", "", None):
+        login(kept, "ada", password, expect=FORBIDDEN)
+
+
+def test_people_who_move_and_get_other_names(kept):
+    ada = signed_in(kept, login(kept, "ada", "ada-demo"))
+    kept.modify("ou=berlin,ou=people,ou=acme,dc=demo", "changetype: add", "objectClass: organizationalUnit", "ou: berlin")
+    kept.modify(ADA, "changetype: moddn", "newrdn: uid=ada", "deleteoldrdn: 0", "newsuperior: ou=berlin,ou=people,ou=acme,dc=demo")
+    assert login(kept, "ada", "ada-demo")["user_id"] == ada.user_id
+    kept.modify("uid=ada,ou=berlin,ou=people,ou=acme,dc=demo", "changetype: modrdn", "newrdn: uid=adakovacs", "deleteoldrdn: 1")
+    for name in ("adakovacs", "ada", ada.user_id):
+        assert login(kept, name, "ada-demo")["user_id"] == ada.user_id
+        login(kept, name, "wrong", expect=FORBIDDEN)
+    ada.delete("/devices/X", {"auth": proof(ada.user_id, "ada-demo")})
+    # The name goes to somebody else: the account does not.
+    kept.modify("uid=bela,ou=people,ou=acme,dc=demo", "changetype: modrdn", "newrdn: uid=ada", "deleteoldrdn: 1")
+    login(kept, "ada", "bela-demo", expect=FORBIDDEN)
+    assert login(kept, "adakovacs", "ada-demo")["user_id"] == ada.user_id
+    assert kept.sql("SELECT count(*) FROM account WHERE origin = 'ldap'") == "1\n"
+    # Out of the company's part of the tree.
+    kept.modify("uid=adakovacs,ou=berlin,ou=people,ou=acme,dc=demo", "changetype: moddn", "newrdn: uid=adakovacs", "deleteoldrdn: 0",
+                "newsuperior: ou=people,ou=globex,dc=demo")
+    login(kept, "adakovacs", "ada-demo", expect=FORBIDDEN)
+
+
+def test_class_idp_account_linking_people_who_are_removed(kept):
+    ada = signed_in(kept, login(kept, "ada", "ada-demo"))
+    kept.modify(ADA, "changetype: delete")
+    login(kept, "ada", "ada-demo", expect=FORBIDDEN)
+    ada.delete("/devices/X", {"auth": proof("ada", "ada-demo")}, expect=(401, "M_FORBIDDEN"))
+    # Another entry of that name is another person, until who runs the node says that it is not.
+    kept.modify(ADA, "changetype: add", "objectClass: inetOrgPerson", "uid: ada", "cn: Ada", "sn: Again", "userPassword: again-demo")
+    login(kept, "ada", "again-demo", expect=FORBIDDEN)
+    assert "user relink" in kept.log_text()
+    assert kept.run("user", "relink", "ada").returncode == 0
+    assert login(kept, "ada", "again-demo")["user_id"] == ada.user_id
+
+
+def test_mail_that_two_people_have(kept):
+    """The first to sign in has it; the other signs in as well, by name."""
+    kept.modify("uid=bela,ou=people,ou=acme,dc=demo", "changetype: modify", "replace: mail", "mail: ADA@acme.localhost")
+    login(kept, "ada", "ada-demo")
+    bela = signed_in(kept, login(kept, "bela", "bela-demo"))
+    assert bela.get("/account/3pid")["threepids"] == []
+    body = {"type": "m.login.password", "identifier": {"type": "m.id.thirdparty", "medium": "email", "address": "ada@acme.localhost"}}
+    kept.client().post("/login", {**body, "password": "bela-demo"}, expect=FORBIDDEN)
+    assert kept.client().post("/login", {**body, "password": "ada-demo"})["user_id"] == "@ada:acme.localhost"
+
+
 # Directories that are not what they should be
 
 
+START_TLS = b"1.3.6.1.4.1.1466.20037"
+
+
 @contextlib.contextmanager
-def trap(answer=None, tls=None):
-    """A listener that takes down all it is sent. answer(data): what to send back, once; tls: (certificate, key)."""
+def trap(answer=None, tls=None, start_tls=False):
+    """A listener that takes down all it is sent. answer(data): what to send back, once; tls: (certificate, key), which it begins
+    with, or when start_tls once it was asked to."""
     server = socket.create_server(("127.0.0.1", 0))
     seen, open_sockets = [], []
 
     def talk(connection):
         try:
+            if start_tls:
+                assert START_TLS in connection.recv(4096)
+                # ExtendedResponse with resultCode success (0) for message 1.
+                connection.sendall(bytes.fromhex("300c02010178070a010004000400"))
             if tls:
                 context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
                 context.load_cert_chain(*tls)
@@ -253,13 +338,16 @@ def test_CVE_2020_15719_ldap_tls_certificates(authority, directory, make_node, t
         # The name stands only where certificates carried it long ago.
         "common name only": authority.issue("localhost", addresses=False, names=("other.localhost",)),
     }
-    for what, certificate in certificates.items():
-        with trap(tls=certificate) as (port, seen):
-            host = "localhost" if what == "common name only" else "127.0.0.1"
-            node = make_node("acme.localhost", settings(directory, f"ldaps://{host}:{port}")).start()
-            fails(node)
-            assert not seen, f"{what}: it was told {seen}"
-            node.stop()
+    for start_tls in (False, True):
+        for what, certificate in certificates.items():
+            with trap(tls=certificate, start_tls=start_tls) as (port, seen):
+                host = "localhost" if what == "common name only" else "127.0.0.1"
+                scheme = "ldap" if start_tls else "ldaps"
+                node = make_node("acme.localhost", settings(directory, f"{scheme}://{host}:{port}", start_tls=start_tls)).start()
+                fails(node)
+                assert not seen, f"{what}: it was told {seen}"
+                assert node.sql("SELECT count(*) FROM account WHERE origin = 'ldap'") == "0\n"
+                node.stop()
     shutil.rmtree(stranger.folder)
 
 
@@ -269,7 +357,7 @@ def test_CVE_2020_15719_ldap_tls_refused(directory, make_node):
     with trap(answer=lambda data: refusal) as (port, seen):
         node = make_node("acme.localhost", settings(directory, f"ldap://127.0.0.1:{port}", start_tls=True)).start()
         fails(node)
-        assert b"1.3.6.1.4.1.1466.20037" in b"".join(seen)
+        assert START_TLS in b"".join(seen)
         assert b"comity-demo" not in b"".join(seen) and b"ada" not in b"".join(seen)
 
 
@@ -329,9 +417,19 @@ def test_directory_that_is_down_and_comes_back(authority, make_node):
     try:
         node = make_node("acme.localhost", {"ldap": slapd.settings("acme")}).start()
         fails(node)
+        assert node.sql("SELECT count(*) FROM account WHERE origin = 'ldap'") == "0\n"
+        # Nor is a name given away that may be somebody's there.
+        node.client().post("/register", {"username": "new", "password": "x", "auth": {"type": "m.login.dummy"}}, expect=503)
         slapd.start()
         machine.wait_for(lambda: node.client().request("POST", "/login", json={
             "type": "m.login.password", "user": "ada", "password": "ada-demo"}).status_code == 200, 15, every=0.5,
             what="the directory to be asked again")
+        # Who is signed in stays so without it, and local accounts do not need it.
+        ada = signed_in(node, login(node, "ada", "ada-demo"))
+        assert node.run("user", "add", "local", input="local password\n").returncode == 0
+        slapd.stop()
+        ada.get("/account/whoami")
+        fails(node)
+        login(node, "local", "local password")
     finally:
         slapd.remove()

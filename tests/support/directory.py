@@ -7,14 +7,15 @@ import subprocess
 
 import machine
 
+KEEPER = 'rootdn "cn=keeper,dc=demo"\nrootpw keeper-demo\n'
 DEMO = machine.REPOSITORY / "packaging" / "ldap"
 
 
 class Directory:
     """`settings(company)` is the [ldap] group for a node of that company. A person's password is uid + "-demo"."""
 
-    def __init__(self, authority, *, debug="0", first_lines=""):
-        """debug: what slapd writes into its log ("stats": each request); first_lines: more configuration."""
+    def __init__(self, authority, *, debug="0", first_lines="", last_lines=""):
+        """debug: what slapd writes into its log ("stats": each request); first_lines, last_lines: more configuration."""
         self._debug = debug
         self.ca = authority.ca
         self.folder = machine.make_folder()
@@ -23,7 +24,7 @@ class Directory:
         for source, name in ((authority.ca, "ca.pem"), (certificate, "cert.pem"), (key, "key.pem")):
             shutil.copy(source, self.folder / name)
         self.config = self.folder / "slapd.conf"
-        self.config.write_text(first_lines + (DEMO / "slapd.conf.in").read_text().replace("@DIR@", str(self.folder)))
+        self.config.write_text(first_lines + (DEMO / "slapd.conf.in").read_text().replace("@DIR@", str(self.folder)) + last_lines)
         self.password_file = self.folder / "bind-password"
         self.password_file.write_text("comity-demo\n")
         (self.folder / "database").mkdir()
@@ -74,6 +75,11 @@ class Directory:
         return {"uri": self.uri if start_tls else self.tls_uri, "start_tls": start_tls, "ca_file": self.ca,
                 "bind_dn": "cn=comity,dc=demo", "bind_password_file": self.password_file,
                 "user_base": f"ou=people,ou={company},dc=demo"}
+
+    def modify(self, ldif):
+        """Changes entries while it runs, as the person who keeps the directory does; make it with last_lines=KEEPER."""
+        subprocess.run(["ldapmodify", "-H", self.tls_uri, "-x", "-D", "cn=keeper,dc=demo", "-w", "keeper-demo"], input=ldif, text=True,
+                       check=True, capture_output=True, env={"LDAPTLS_CACERT": str(self.ca), "PATH": "/usr/bin"})
 
     def add(self, ldif):
         """Adds entries; slapd must not run meanwhile."""
