@@ -42,6 +42,12 @@ static const CmSql guests_of_room = {
   " WHERE m.room = $1 AND m.local AND m.membership IN ('join', 'invite') AND a.origin = 'guest'",
 };
 
+static const CmSql server_invited = {
+  "membership_server_invited",
+  "SELECT FROM member m JOIN sym s ON s.id = m.user_id WHERE m.room = $1"
+  " AND m.membership = 'invite' AND right (s.text, length ($2) + 1) = ':' || $2 LIMIT 1",
+};
+
 static const CmSql find_outside = {
   "outside_membership_find",
   "SELECT membership, event, stripped FROM outside_membership WHERE room = $1 AND user_id = $2",
@@ -81,6 +87,17 @@ cm_membership_guests (CmDb *db, gint64 room, GError **error)
   g_autoptr (CmRows) rows = cm_db_query (db, &guests_of_room, CM_ARGS (CM_INT (room)), error);
 
   return rows != NULL ? texts_of (rows) : NULL;
+}
+
+gboolean
+cm_membership_server_invited (CmDb *db, gint64 room, const char *server, gboolean *invited,
+                              GError **error)
+{
+  g_autoptr (CmRows) rows =
+      cm_db_query (db, &server_invited, CM_ARGS (CM_INT (room), CM_TEXT (server)), error);
+
+  *invited = rows != NULL && cm_rows_count (rows) > 0;
+  return rows != NULL;
 }
 
 gboolean

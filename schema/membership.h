@@ -32,6 +32,10 @@ char *cm_membership_any_local (CmDb *db, gint64 room, GError **error);
 /* (transfer full) the guests of this server who are in the room or invited to it. */
 char **cm_membership_guests (CmDb *db, gint64 room, GError **error);
 
+/* Whether somebody of @server is invited to the room. */
+gboolean cm_membership_server_invited (CmDb *db, gint64 room, const char *server, gboolean *invited,
+                                       GError **error);
+
 /* An invite or knock to a room that this node is not in. */
 typedef struct {
   char *membership;

@@ -2,10 +2,11 @@
 
 #include "crypto/id.h"
 #include "federation/handshake.h"
-#include "schema/membership.h"
 #include "server/rooms/guests.h"
 #include "server/rooms/member-content.h"
+#include "server/rooms/outside.h"
 #include "server/rooms/restricted.h"
+#include "server/rooms/space.h"
 
 #include <string.h>
 
@@ -53,22 +54,16 @@ static gboolean
 add_inviter (CmNode *node, const CmEntry *entry, GPtrArray *via, GError **error)
 {
   g_autoptr (GError) failure = NULL;
-  g_autoptr (CmOutsideMembership) outside = NULL;
-  gint64 room = cm_sym_lookup (node->ids, entry->room_id, &failure);
-  gint64 user = failure == NULL ? cm_sym_lookup (node->ids, entry->user_id, &failure) : 0;
+  g_autoptr (CmOutsideMembership) outside =
+      cm_room_outside (node, entry->room_id, entry->user_id, &failure);
 
-  if (failure == NULL && room != 0 && user != 0) {
-    g_autoptr (CmDb) db = cm_pool_get (node->pool, &failure);
-    outside = db != NULL ? cm_outside_membership_find (db, room, user, &failure) : NULL;
-  }
   if (failure != NULL) {
     g_propagate_error (error, g_steal_pointer (&failure));
     return FALSE;
   }
-  g_autoptr (CmJsonDoc) event = outside != NULL ? cm_json_parse_bytes (outside->event, NULL) : NULL;
-  const char *sender = event != NULL ? cm_json_get_text (cm_json_doc_root (event), "sender") : NULL;
-  if (sender != NULL)
-    add_server (node, via, cm_id_domain (sender));
+  g_autofree char *server = outside != NULL ? cm_room_outside_server (outside) : NULL;
+  if (server != NULL)
+    add_server (node, via, server);
   return TRUE;
 }
 
@@ -100,14 +95,29 @@ collect_via (CmNode *node, const CmEntry *entry, GError **error)
   return g_steal_pointer (&via);
 }
 
-/* What a room says about guests is not known before it is joined: @view NULL. */
+static gboolean
+forbid_guest (GError **error)
+{
+  g_set_error (error, CM_ERROR, CM_ERROR_GUEST_ACCESS_FORBIDDEN, "Guests cannot join this room");
+  return FALSE;
+}
+
 static gboolean
 check_guest (const CmEntry *entry, const CmRoomView *view, GError **error)
 {
-  if (!entry->guest || (view != NULL && cm_guests_may_join (view)))
+  return !entry->guest || cm_guests_may_join (view) || forbid_guest (error);
+}
+
+/* What a room that is not here says about guests, other servers must tell. */
+static gboolean
+check_guest_elsewhere (CmNode *node, const CmEntry *entry, const GPtrArray *via, GError **error)
+{
+  if (!entry->guest)
     return TRUE;
-  g_set_error (error, CM_ERROR, CM_ERROR_GUEST_ACCESS_FORBIDDEN, "Guests cannot join this room");
-  return FALSE;
+  g_autoptr (CmJsonDoc) room = cm_space_find (
+      node, entry->room_id, (const char *const *) via->pdata, entry->user_id, FALSE, NULL);
+  return (room != NULL && cm_json_get_boolean (cm_json_doc_root (room), "guest_can_join", FALSE)) ||
+         forbid_guest (error);
 }
 
 static CmJsonDoc *
@@ -141,7 +151,7 @@ join_elsewhere (CmNode *node, const CmEntry *entry, GError **error)
   g_autoptr (CmJsonDoc) content =
       via != NULL ? content_of (node, entry, "join", NULL, error) : NULL;
 
-  if (content == NULL || !check_guest (entry, NULL, error))
+  if (content == NULL || !check_guest_elsewhere (node, entry, via, error))
     return FALSE;
   g_autoptr (CmRoom) room =
       cm_handshake_join (node->intake, entry->room_id, entry->user_id,

@@ -3,6 +3,7 @@
 #include "crypto/id.h"
 #include "federation/fed-client.h"
 #include "server/rooms/enter.h"
+#include "server/rooms/outside.h"
 #include "server/rooms/summary.h"
 
 #include <string.h>
@@ -172,31 +173,48 @@ is_in_one_of (CmNode *node, const CmJson *room_ids, const char *user_id)
 
 /* What this server may know its users need not: as cm_room_is_open_to_user, by the summary. */
 static gboolean
-is_open (CmNode *node, const CmJson *room, const char *user_id)
+is_open (CmNode *node, const CmJson *room, const char *user_id, const CmOutsideMembership *outside)
 {
   static const char *const open[] = { "public", "knock", "knock_restricted", NULL };
   const char *rule = cm_json_get_text (room, "join_rule");
 
-  if (rule == NULL || g_strv_contains (open, rule) ||
+  if (rule == NULL || g_strv_contains (open, rule) || outside != NULL ||
       cm_json_get_boolean (room, "world_readable", FALSE))
     return TRUE;
   return user_id != NULL && strcmp (rule, "restricted") == 0 &&
          is_in_one_of (node, cm_json_get_array (room, "allowed_room_ids"), user_id);
 }
 
+/* (transfer full) @via, after the server of who invited: it certainly knows the room. */
+static char **
+candidates (const char *const *via, const CmOutsideMembership *outside)
+{
+  g_autoptr (GStrvBuilder) servers = g_strv_builder_new ();
+  g_autofree char *inviting = outside != NULL ? cm_room_outside_server (outside) : NULL;
+
+  if (inviting != NULL)
+    g_strv_builder_add (servers, inviting);
+  for (gsize i = 0; via != NULL && via[i] != NULL; i++)
+    if (g_strcmp0 (via[i], inviting) != 0)
+      g_strv_builder_add (servers, via[i]);
+  return g_strv_builder_end (servers);
+}
+
 static CmJsonDoc *
 find_elsewhere (CmNode *node, const char *room_id, const char *const *via, const char *user_id,
                 gboolean suggested_only, GError **error)
 {
+  g_autoptr (CmOutsideMembership) outside =
+      user_id != NULL ? cm_room_outside (node, room_id, user_id, NULL) : NULL;
+  g_auto (GStrv) servers = candidates (via, outside);
   guint asked = 0;
 
-  for (gsize i = 0; node->fed_client != NULL && via != NULL && via[i] != NULL && asked < MAX_VIA;
-       i++) {
-    if (!cm_id_is_server_name (via[i]) || strcmp (via[i], node->server_name) == 0)
+  for (gsize i = 0; node->fed_client != NULL && servers[i] != NULL && asked < MAX_VIA; i++) {
+    if (!cm_id_is_server_name (servers[i]) || strcmp (servers[i], node->server_name) == 0)
       continue;
     asked++;
-    g_autoptr (CmJsonDoc) room = ask_server (node, room_id, via[i], suggested_only, NULL);
-    if (room != NULL && is_open (node, cm_json_doc_root (room), user_id))
+    g_autoptr (CmJsonDoc) room = ask_server (node, room_id, servers[i], suggested_only, NULL);
+    if (room != NULL && is_open (node, cm_json_doc_root (room), user_id, outside))
       return g_steal_pointer (&room);
   }
   not_found (error);

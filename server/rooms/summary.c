@@ -1,5 +1,6 @@
 #include "server/rooms/summary.h"
 
+#include "schema/membership.h"
 #include "server/rooms/guests.h"
 #include "server/rooms/restricted.h"
 
@@ -153,9 +154,19 @@ cm_room_is_open_to_user (CmNode *node, const CmRoomView *view, const char *user_
          cm_restricted_is_allowed (node, view, user_id, NULL);
 }
 
+static gboolean
+has_invited (CmNode *node, const CmRoomView *view, const char *server)
+{
+  g_autoptr (CmDb) db = cm_pool_get (node->pool, NULL);
+  gboolean invited;
+
+  return db != NULL && cm_membership_server_invited (db, view->room, server, &invited, NULL) &&
+         invited;
+}
+
 gboolean
 cm_room_is_open_to_server (CmNode *node, const CmRoomView *view, const char *server)
 {
   return is_open_to_all (view) || g_hash_table_contains (view->servers, server) ||
-         cm_restricted_is_allowed (node, view, NULL, server);
+         has_invited (node, view, server) || cm_restricted_is_allowed (node, view, NULL, server);
 }

@@ -142,3 +142,30 @@ def test_tags_follow_into_another_servers_new_room(pair):
     bob.join(replacement, via=["acme.localhost"])
     tags = f"/user/{bob.user_id}/rooms/{quote(replacement)}/tags"
     assert until(lambda: bob.get(tags)["tags"] == {"m.lowpriority": {}})
+
+
+def test_who_is_invited_may_look_at_the_room(pair, two_nodes):
+    alice, bob = pair
+    space = alice.create_room(preset="private_chat", name="den", creation_content={"type": "m.space"})
+    summary, hierarchy = f"{V1}/room_summary/{quote(space)}", f"{V1}/rooms/{quote(space)}/hierarchy"
+    carol = two_nodes[1].new_user()
+    alice.invite(space, bob)
+    answer = bob.get(summary)
+    assert (answer["name"], answer["join_rule"], answer["membership"]) == ("den", "invite", "invite")
+    assert [room["room_id"] for room in bob.get(hierarchy)["rooms"]] == [space]
+    carol.get(f"{summary}?via=acme.localhost", expect=(404, "M_NOT_FOUND"))
+    bob.leave(space)
+    bob.get(f"{summary}?via=acme.localhost", expect=(404, "M_NOT_FOUND"))
+
+
+@pytest.mark.parametrize("access, allowed", [("can_join", True), ("forbidden", False)])
+def test_guests_accept_invites_from_elsewhere_where_they_may(pair, two_nodes, access, allowed):
+    alice, _ = pair
+    guest = guest_of(two_nodes[1])
+    room = alice.create_room(preset="private_chat")
+    alice.set_state(room, "m.room.guest_access", {"guest_access": access})
+    alice.invite(room, guest)
+    answer = guest.request("POST", f"/join/{quote(room)}", json={})
+    assert answer.status_code == (200 if allowed else 403)
+    assert allowed or answer.json()["errcode"] == "M_GUEST_ACCESS_FORBIDDEN"
+    becomes(alice, room, guest, "join" if allowed else "invite")

@@ -3,6 +3,7 @@
 #include "server/node.h"
 #include "server/rooms/alias.h"
 #include "server/rooms/find.h"
+#include "server/rooms/outside.h"
 #include "server/rooms/space.h"
 #include "server/routes.h"
 
@@ -217,6 +218,20 @@ find_target (CmCall *call, GError **error)
   return target;
 }
 
+static void
+put_membership (CmJsonWriter *writer, CmNode *node, const char *room_id, const char *user_id)
+{
+  g_autoptr (CmOutsideMembership) outside = cm_room_outside (node, room_id, user_id, NULL);
+  g_autoptr (CmRoomView) view = cm_rooms_view (node->rooms, room_id, NULL);
+  CmMembership membership = view != NULL ? cm_room_membership (view, user_id) : CM_MEMBERSHIP_NONE;
+
+  if (outside != NULL && membership != CM_MEMBERSHIP_JOIN)
+    membership = cm_membership_from_text (outside->membership);
+  if (membership == CM_MEMBERSHIP_NONE)
+    membership = CM_MEMBERSHIP_LEAVE;
+  cm_json_put_text (writer, "membership", cm_membership_text (membership));
+}
+
 /* GET /room_summary/{roomIdOrAlias} */
 static CmReply *
 get_summary (CmCall *call, GError **error)
@@ -240,14 +255,8 @@ get_summary (CmCall *call, GError **error)
   while (cm_json_iter_next (&iter, &key, &value))
     if (strcmp (key, "children_state") != 0)
       cm_json_put_node (writer, key, value);
-  if (user_id != NULL) {
-    g_autoptr (CmRoomView) view = cm_rooms_view (node->rooms, target->room_id, NULL);
-    CmMembership membership =
-        view != NULL ? cm_room_membership (view, user_id) : CM_MEMBERSHIP_NONE;
-    cm_json_put_text (
-        writer, "membership",
-        cm_membership_text (membership != CM_MEMBERSHIP_NONE ? membership : CM_MEMBERSHIP_LEAVE));
-  }
+  if (user_id != NULL)
+    put_membership (writer, node, target->room_id, user_id);
   cm_json_close (writer);
   return cm_reply_json (writer);
 }

@@ -1,13 +1,13 @@
 /* Memberships other than entering: invite, leave, forget, kick, ban and unban. */
 #include "crypto/id.h"
 #include "federation/handshake.h"
-#include "schema/membership.h"
 #include "server/api/body.h"
 #include "server/node.h"
 #include "server/rooms/enter.h"
 #include "server/rooms/find.h"
 #include "server/rooms/invite.h"
 #include "server/rooms/member-content.h"
+#include "server/rooms/outside.h"
 #include "server/routes.h"
 
 #define MAX_REASON 4096
@@ -81,37 +81,20 @@ invite (CmCall *call, GError **error)
   return event != NULL ? cm_reply_empty () : NULL;
 }
 
-/* Whether the caller was invited to (or knocks at) a room that this node is not in. */
-static gboolean
-is_outside (CmNode *node, const char *room_id, const char *user_id, gboolean *outside,
-            GError **error)
-{
-  g_autoptr (GError) failure = NULL;
-  gint64 room = cm_sym_lookup (node->ids, room_id, &failure);
-  gint64 user = failure == NULL ? cm_sym_lookup (node->ids, user_id, &failure) : 0;
-  g_autoptr (CmOutsideMembership) found = NULL;
-
-  if (failure == NULL) {
-    g_autoptr (CmDb) db = cm_pool_get (node->pool, &failure);
-    found = db != NULL ? cm_outside_membership_find (db, room, user, &failure) : NULL;
-  }
-  *outside = found != NULL && strcmp (found->membership, "leave") != 0;
-  if (failure == NULL)
-    return TRUE;
-  g_propagate_error (error, g_steal_pointer (&failure));
-  return FALSE;
-}
-
 static CmReply *
 leave_outside (CmCall *call, const char *reason, GError **error)
 {
   CmNode *node = cm_call_node (call);
   const char *room_id = cm_call_param (call, "roomId");
-  gboolean outside;
+  g_autoptr (GError) failure = NULL;
+  g_autoptr (CmOutsideMembership) outside =
+      cm_room_outside (node, room_id, cm_call_user (call), &failure);
 
-  if (!is_outside (node, room_id, cm_call_user (call), &outside, error))
+  if (failure != NULL) {
+    g_propagate_error (error, g_steal_pointer (&failure));
     return NULL;
-  if (!outside)
+  }
+  if (outside == NULL)
     return forbid ("You are not in this room", error);
   g_autoptr (CmJsonWriter) writer = cm_json_writer_new ();
   cm_json_open_object (writer, NULL);
