@@ -1,14 +1,12 @@
 #include "server/media/thumbnail-worker.h"
 
+#include "server/media/confine.h"
 #include "server/media/image-type.h"
 
 #include <dlfcn.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
-#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 #include <vips/vips.h>
@@ -16,11 +14,6 @@
 /* What a decoded image, all its frames together, may take. */
 #define MAX_DECODED ((guint64) 256 << 20)
 #define MAX_FRAMES  1000
-
-#define MAX_MEMORY ((rlim_t) 768 << 20)
-#define MAX_CPU_S  15
-#define MAX_WALL_S 30
-#define MAX_OUTPUT ((rlim_t) 32 << 20)
 
 /* Libvips comes with a hundred other libraries. It is loaded here and not linked, so that the node,
  * which is the same program, has none of them in its address space. */
@@ -58,29 +51,6 @@ typedef struct {
   void *data;
   gsize length;
 } Job;
-
-static gboolean
-limit (int resource, rlim_t most)
-{
-  const struct rlimit value = { most, most };
-
-  return setrlimit (resource, &value) == 0;
-}
-
-static gboolean
-confine (void)
-{
-  /* A node that is killed takes its workers along. */
-  if (prctl (PR_SET_PDEATHSIG, SIGKILL) != 0 || prctl (PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) != 0)
-    return FALSE;
-  alarm (MAX_WALL_S);
-#ifndef CM_SANITIZED /* whose shadow memory is larger than any memory */
-  if (!limit (RLIMIT_AS, MAX_MEMORY))
-    return FALSE;
-#endif
-  return limit (RLIMIT_CPU, MAX_CPU_S) && limit (RLIMIT_FSIZE, MAX_OUTPUT) &&
-         limit (RLIMIT_CORE, 0);
-}
 
 static gboolean
 load (Vips *vips)
@@ -226,14 +196,13 @@ cm_thumbnail_worker (int argc, char **argv)
   Job job = { 0 };
   Vips vips;
 
-  if (!confine () || argc != 5)
+  if (!cm_confine_resources () || argc != 5)
     return CM_THUMBNAIL_WORKER_UNABLE;
   job.width = (int) g_ascii_strtoll (argv[1], NULL, 10);
   job.height = (int) g_ascii_strtoll (argv[2], NULL, 10);
   job.crop = strcmp (argv[3], "crop") == 0;
   job.animated = strcmp (argv[4], "animated") == 0;
-  /* Once all libraries are there, no file and no socket is opened any more. */
-  if (!start (&vips) || !limit (RLIMIT_NOFILE, 0))
+  if (!start (&vips) || !cm_confine_calls ())
     return CM_THUMBNAIL_WORKER_UNABLE;
   if (!read_input (&job))
     return EXIT_FAILURE;

@@ -4,10 +4,16 @@
 #include "server/media/thumbnail-worker.h"
 
 #include <errno.h>
+#include <poll.h>
 #include <signal.h>
 #include <string.h>
+#include <sys/pidfd.h>
 #include <sys/wait.h>
 #include <unistd.h>
+
+/* Far more than any image takes that is not too large. The clock is here and not in the worker,
+ * which an image may have got into its hands. */
+#define MAX_WALL_MS 20000
 
 /* Those of client-server, "Thumbnails", and more for large and dense screens. In order of size for
  * each method. */
@@ -132,6 +138,29 @@ spawn (CmThumbnailers *thumbnailers, const CmThumbnailKey *key, int from, int to
   return TRUE;
 }
 
+/* Kills @pid when it does not end in time. */
+static void
+watch (GPid pid)
+{
+  int fd = pidfd_open (pid, 0);
+  struct pollfd watched = { .fd = fd, .events = POLLIN };
+  gint64 deadline_us = g_get_monotonic_time () + MAX_WALL_MS * G_TIME_SPAN_MILLISECOND;
+  int ended = 0;
+
+  while (fd >= 0 && ended == 0) {
+    gint64 left_ms = (deadline_us - g_get_monotonic_time ()) / G_TIME_SPAN_MILLISECOND;
+    if (left_ms <= 0)
+      break;
+    ended = poll (&watched, 1, (int) left_ms);
+    if (ended < 0 && errno == EINTR)
+      ended = 0;
+  }
+  if (ended <= 0)
+    kill (pid, SIGKILL);
+  if (fd >= 0)
+    close (fd);
+}
+
 /* Waits for @pid, which nobody may kill any more once its number is free for others. */
 static int
 wait_for (CmThumbnailers *thumbnailers, GPid pid)
@@ -139,6 +168,7 @@ wait_for (CmThumbnailers *thumbnailers, GPid pid)
   siginfo_t info;
   int status = 0;
 
+  watch (pid);
   while (waitid (P_PID, (id_t) pid, &info, WEXITED | WNOWAIT) != 0 && errno == EINTR)
     continue;
   g_mutex_lock (&thumbnailers->lock);
@@ -153,7 +183,7 @@ wait_for (CmThumbnailers *thumbnailers, GPid pid)
 static gboolean
 judge (int status, CmThumbnailState *state, GError **error)
 {
-  if (WIFSIGNALED (status) && (WTERMSIG (status) == SIGALRM || WTERMSIG (status) == SIGKILL)) {
+  if (WIFSIGNALED (status) && WTERMSIG (status) == SIGKILL) {
     g_set_error_literal (error, CM_ERROR, CM_ERROR_UNAVAILABLE, "The thumbnail took too long");
     return FALSE;
   }
