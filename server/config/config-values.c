@@ -137,7 +137,10 @@ read_size (const CmConfigKey *key, const char *text, gpointer field, GError **er
   int shift = unit ? 10 * (int) (unit - units + 1) : 0;
   g_autofree char *digits = g_strndup (text, unit ? length - 1 : length);
   gint64 value = 0;
-  if (!g_ascii_string_to_signed (digits, 10, 1, key->max >> shift, &value, NULL))
+
+  /* A unit may be larger than all that is allowed. */
+  if (key->max >> shift < 1 ||
+      !g_ascii_string_to_signed (digits, 10, 1, key->max >> shift, &value, NULL))
     return refuse (error, "'%s' is not a size such as 50M", text);
   *(gint64 *) field = value << shift;
   return TRUE;

@@ -133,6 +133,8 @@ test_faults_are_named (void)
   assert_refused (MINIMAL "[rooms]\ndefault_version=\n", "[rooms] default_version");
   assert_refused (MINIMAL "[media]\nmax_upload=0\n", "[media] max_upload");
   assert_refused (MINIMAL "[media]\nmax_upload=9999999999G\n", "[media] max_upload");
+  assert_refused (MINIMAL "[media]\nmax_upload=1G\n", "[media] max_upload");
+  assert_refused (MINIMAL "[media]\nuser_quota=0\n", "[media] user_quota");
   assert_refused (MINIMAL "[media]\nmax_upload=\n", "[media] max_upload");
   assert_refused ("[node]\nserver_name=a\ndata_dir=/d\n", "[listen NAME]");
 }
