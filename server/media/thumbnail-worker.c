@@ -14,6 +14,7 @@
 /* What a decoded image, all its frames together, may take. */
 #define MAX_DECODED ((guint64) 256 << 20)
 #define MAX_FRAMES  1000
+#define ALL_FRAMES  "[n=-1]"
 
 /* Libvips comes with a hundred other libraries. It is loaded here and not linked, so that the node,
  * which is the same program, has none of them in its address space. */
@@ -32,6 +33,9 @@
   X (vips_image_hasalpha)                                                                          \
   X (vips_format_sizeof)                                                                           \
   X (vips_thumbnail_buffer)                                                                        \
+  X (vips_extract_area)                                                                            \
+  X (vips_arrayjoin)                                                                               \
+  X (vips_image_set_int)                                                                           \
   X (vips_jpegsave_buffer)                                                                         \
   X (vips_pngsave_buffer)                                                                          \
   X (vips_webpsave_buffer)
@@ -47,6 +51,7 @@ typedef struct {
   int height;
   gboolean crop;
   gboolean animated;
+  int scaled_width, scaled_height; /* of frames that will be cropped */
   CmImageType type;
   void *data;
   gsize length;
@@ -125,6 +130,17 @@ judge_size (const Vips *vips, VipsImage *image)
   return EXIT_SUCCESS;
 }
 
+/* Makes the width and height that an image of such frames is to be scaled to, so that each covers
+ * what is wanted. */
+static void
+cover (Job *job, int width, int height)
+{
+  double scale = MIN (1, MAX ((double) job->width / width, (double) job->height / height));
+
+  job->scaled_width = MAX (1, (int) (width * scale + 0.5));
+  job->scaled_height = MAX (1, (int) (height * scale + 0.5));
+}
+
 /* Reads the head alone, before anything is decoded. */
 static int
 measure (const Vips *vips, Job *job)
@@ -133,13 +149,61 @@ measure (const Vips *vips, Job *job)
 
   job->animated = job->animated && may_move;
   VipsImage *image = vips->vips_image_new_from_buffer (job->data, job->length,
-                                                       job->animated ? "[n=-1]" : "", NULL);
+                                                       job->animated ? ALL_FRAMES : "", NULL);
   if (image == NULL)
     return EXIT_FAILURE;
   job->animated = has_frames (vips, image);
+  cover (job, vips->vips_image_get_width (image), vips->vips_image_get_page_height (image));
   int status = judge_size (vips, image);
   g_object_unref (image);
   return status;
+}
+
+/* (transfer full) the middle of each frame of @image (taken). */
+static VipsImage *
+crop_frames (const Vips *vips, const Job *job, VipsImage *image)
+{
+  int frame_width = vips->vips_image_get_width (image);
+  int frame_height = vips->vips_image_get_page_height (image);
+  int n = vips->vips_image_get_height (image) / frame_height;
+  int width = MIN (job->width, frame_width), height = MIN (job->height, frame_height);
+  g_autoptr (GPtrArray) frames = g_ptr_array_new_with_free_func (g_object_unref);
+  VipsImage *frame, *joined = NULL;
+
+  for (int i = 0; i < n; i++)
+    if (vips->vips_extract_area (image, &frame, (frame_width - width) / 2,
+                                 i * frame_height + (frame_height - height) / 2, width, height,
+                                 NULL) == 0)
+      g_ptr_array_add (frames, frame);
+  g_object_unref (image);
+  if ((int) frames->len < n ||
+      vips->vips_arrayjoin ((VipsImage **) frames->pdata, &joined, n, "across", 1, NULL) != 0)
+    return NULL;
+  vips->vips_image_set_int (joined, VIPS_META_PAGE_HEIGHT, height);
+  return joined;
+}
+
+/* (transfer full) */
+static VipsImage *
+shrink (const Vips *vips, const Job *job)
+{
+  VipsImage *image = NULL;
+  gboolean by_frame = job->animated && job->crop;
+  int failed;
+
+  /* Cutting, the library would take a row of frames for one picture. */
+  if (by_frame)
+    failed = vips->vips_thumbnail_buffer (job->data, job->length, &image, job->scaled_width,
+                                          "height", job->scaled_height, "size", VIPS_SIZE_FORCE,
+                                          "option_string", ALL_FRAMES, NULL);
+  else
+    failed = vips->vips_thumbnail_buffer (
+        job->data, job->length, &image, job->width, "height", job->height, "size", VIPS_SIZE_DOWN,
+        "crop", job->crop ? VIPS_INTERESTING_CENTRE : VIPS_INTERESTING_NONE, "option_string",
+        job->animated ? ALL_FRAMES : "", NULL);
+  if (failed != 0)
+    return NULL;
+  return by_frame ? crop_frames (vips, job, image) : image;
 }
 
 static int
@@ -174,16 +238,13 @@ static int
 make (const Vips *vips, Job *job)
 {
   g_autofree void *data = NULL;
-  VipsImage *image = NULL;
   gsize length;
 
   int status = measure (vips, job);
   if (status != EXIT_SUCCESS)
     return status;
-  if (vips->vips_thumbnail_buffer (job->data, job->length, &image, job->width, "height",
-                                   job->height, "size", VIPS_SIZE_DOWN, "crop",
-                                   job->crop ? VIPS_INTERESTING_CENTRE : VIPS_INTERESTING_NONE,
-                                   "option_string", job->animated ? "[n=-1]" : "", NULL) != 0)
+  VipsImage *image = shrink (vips, job);
+  if (image == NULL)
     return EXIT_FAILURE;
   int failed = save (vips, job, image, &data, &length);
   g_object_unref (image);
