@@ -36,6 +36,12 @@ static const CmSql fulfil = {
   " WHERE server = $1 AND media_id = $2 AND uploader = $3 AND sha256 IS NULL AND expires_ts > $8",
 };
 
+static const CmSql uploaded_size = {
+  "media_uploaded_size",
+  "SELECT coalesce (sum (length + 4096), 0)::bigint FROM media"
+  " WHERE uploader = $1 AND sha256 IS NOT NULL",
+};
+
 static const CmSql is_used = {
   "media_is_used",
   "SELECT EXISTS (SELECT FROM media WHERE sha256 = $1)",
@@ -65,14 +71,33 @@ static const CmSql find_thumbnail = {
 
 static const CmSql put_thumbnail = {
   "media_put_thumbnail",
-  "INSERT INTO media_thumbnail (sha256, width, height, method, animated, content_type, too_large)"
-  " VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (sha256, width, height, method, animated)"
-  " DO UPDATE SET content_type = excluded.content_type, too_large = excluded.too_large",
+  "INSERT INTO media_thumbnail (sha256, width, height, method, animated, content_type, too_large,"
+  " length, made_ts) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)"
+  " ON CONFLICT (sha256, width, height, method, animated)"
+  " DO UPDATE SET content_type = excluded.content_type, too_large = excluded.too_large,"
+  " length = excluded.length, made_ts = excluded.made_ts",
 };
 
 static const CmSql delete_thumbnails = {
   "media_delete_thumbnails",
   "DELETE FROM media_thumbnail WHERE sha256 = $1",
+};
+
+static const CmSql delete_thumbnail = {
+  "media_delete_thumbnail",
+  "DELETE FROM media_thumbnail WHERE sha256 = $1 AND width = $2 AND height = $3 AND method = $4"
+  " AND animated = $5",
+};
+
+static const CmSql thumbnails_size = {
+  "media_thumbnails_size",
+  "SELECT coalesce (sum (length), 0)::bigint FROM media_thumbnail WHERE length > 0",
+};
+
+static const CmSql oldest_thumbnails = {
+  "media_oldest_thumbnails",
+  "SELECT sha256, width, height, method, animated, length FROM media_thumbnail WHERE length > 0"
+  " ORDER BY made_ts LIMIT $1",
 };
 
 void
@@ -170,6 +195,23 @@ cm_media_fulfil (CmDb *db, const CmMedia *media, gint64 now_ms, GError **error)
   return FALSE;
 }
 
+/* The one number that @rows (taken, nullable) are; 0 without them. */
+static gboolean
+take_size (CmRows *rows, gint64 *bytes)
+{
+  *bytes = rows != NULL ? cm_rows_integer (rows, 0, 0) : 0;
+  if (rows == NULL)
+    return FALSE;
+  cm_rows_free (rows);
+  return TRUE;
+}
+
+gboolean
+cm_media_uploaded_size (CmDb *db, const char *uploader, gint64 *bytes, GError **error)
+{
+  return take_size (cm_db_query (db, &uploaded_size, CM_ARGS (CM_TEXT (uploader)), error), bytes);
+}
+
 gboolean
 cm_media_is_used (CmDb *db, const char *sha256, gboolean *used, GError **error)
 {
@@ -188,10 +230,7 @@ cm_media_delete (CmDb *db, const char *server, const char *media_id, GError **er
 gboolean
 cm_media_remote_size (CmDb *db, gint64 *bytes, GError **error)
 {
-  g_autoptr (CmRows) rows = cm_db_query (db, &remote_size, CM_NO_ARGS, error);
-
-  *bytes = rows != NULL ? cm_rows_integer (rows, 0, 0) : 0;
-  return rows != NULL;
+  return take_size (cm_db_query (db, &remote_size, CM_NO_ARGS, error), bytes);
 }
 
 CmRows *
@@ -227,14 +266,17 @@ cm_media_find_thumbnail (CmDb *db, const CmThumbnailKey *key, CmThumbnailState *
 }
 
 gboolean
-cm_media_put_thumbnail (CmDb *db, const CmThumbnailKey *key, CmThumbnailState state,
-                        const char *content_type, GError **error)
+cm_media_put_thumbnail (CmDb *db, const CmThumbnailKey *key, const CmThumbnailMade *made,
+                        GError **error)
 {
+  gboolean is_made = made->state == CM_THUMBNAIL_MADE;
+
   return cm_db_run (db, &put_thumbnail,
                     CM_ARGS (CM_TEXT (key->sha256), CM_INT (key->width), CM_INT (key->height),
                              CM_TEXT (key->method), CM_BOOL (key->animated),
-                             CM_TEXT (state == CM_THUMBNAIL_MADE ? content_type : NULL),
-                             CM_BOOL (state == CM_THUMBNAIL_TOO_LARGE)),
+                             CM_TEXT (is_made ? made->content_type : NULL),
+                             CM_BOOL (made->state == CM_THUMBNAIL_TOO_LARGE),
+                             CM_INT (is_made ? made->length : 0), CM_INT (made->made_ts)),
                     NULL, error);
 }
 
@@ -242,4 +284,25 @@ gboolean
 cm_media_delete_thumbnails (CmDb *db, const char *sha256, GError **error)
 {
   return cm_db_run (db, &delete_thumbnails, CM_ARGS (CM_TEXT (sha256)), NULL, error);
+}
+
+gboolean
+cm_media_delete_thumbnail (CmDb *db, const CmThumbnailKey *key, GError **error)
+{
+  return cm_db_run (db, &delete_thumbnail,
+                    CM_ARGS (CM_TEXT (key->sha256), CM_INT (key->width), CM_INT (key->height),
+                             CM_TEXT (key->method), CM_BOOL (key->animated)),
+                    NULL, error);
+}
+
+gboolean
+cm_media_thumbnails_size (CmDb *db, gint64 *bytes, GError **error)
+{
+  return take_size (cm_db_query (db, &thumbnails_size, CM_NO_ARGS, error), bytes);
+}
+
+CmRows *
+cm_media_oldest_thumbnails (CmDb *db, gint64 limit, GError **error)
+{
+  return cm_db_query (db, &oldest_thumbnails, CM_ARGS (CM_INT (limit)), error);
 }

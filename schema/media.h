@@ -37,6 +37,9 @@ gboolean cm_media_reserve (CmDb *db, const char *server, const char *media_id, c
  * no id that can get one any more. */
 gboolean cm_media_fulfil (CmDb *db, const CmMedia *media, gint64 now_ms, GError **error);
 
+/* Bytes that @uploader's files take, each with something for its row, so that many empty ones are
+ * not free either. */
+gboolean cm_media_uploaded_size (CmDb *db, const char *uploader, gint64 *bytes, GError **error);
 /* Whether any id still has the file @sha256. */
 gboolean cm_media_is_used (CmDb *db, const char *sha256, gboolean *used, GError **error);
 gboolean cm_media_delete (CmDb *db, const char *server, const char *media_id, GError **error);
@@ -63,9 +66,22 @@ typedef enum {
 /* @content_type (transfer full) is set for CM_THUMBNAIL_MADE. */
 gboolean cm_media_find_thumbnail (CmDb *db, const CmThumbnailKey *key, CmThumbnailState *state,
                                   char **content_type, GError **error);
-gboolean cm_media_put_thumbnail (CmDb *db, const CmThumbnailKey *key, CmThumbnailState state,
-                                 const char *content_type, GError **error);
+/* What became of an attempt. */
+typedef struct {
+  CmThumbnailState state;
+  const char *content_type; /* for CM_THUMBNAIL_MADE, as the rest */
+  gint64 length;
+  gint64 made_ts;
+} CmThumbnailMade;
+
+gboolean cm_media_put_thumbnail (CmDb *db, const CmThumbnailKey *key, const CmThumbnailMade *made,
+                                 GError **error);
 /* Forgets all thumbnails of the original @sha256. */
 gboolean cm_media_delete_thumbnails (CmDb *db, const char *sha256, GError **error);
+gboolean cm_media_delete_thumbnail (CmDb *db, const CmThumbnailKey *key, GError **error);
+/* Bytes of all thumbnails. */
+gboolean cm_media_thumbnails_size (CmDb *db, gint64 *bytes, GError **error);
+/* Rows of (sha256, width, height, method, animated, length): the files made first. */
+CmRows *cm_media_oldest_thumbnails (CmDb *db, gint64 limit, GError **error);
 
 G_END_DECLS

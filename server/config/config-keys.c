@@ -147,11 +147,16 @@ const CmConfigKey cm_config_keys[] = {
     "Whether private rooms are made encrypted even when the client does not ask." },
 
   { "media", "max_upload", CM_CONFIG_SIZE, "50M", NODE (media.max_upload),
-    "The largest upload: a number of bytes, K, M or G.", .min = 1,
-    .max = G_GINT64_CONSTANT (1) << 40 },
+    "The largest upload: a number of bytes, K, M or G. It is held in memory as it comes.", .min = 1,
+    .max = 256 << 20 },
+  { "media", "user_quota", CM_CONFIG_SIZE, "20G", NODE (media.user_quota),
+    "How much one user may have uploaded.", .min = 1, .max = G_GINT64_CONSTANT (1) << 50 },
   { "media", "remote_cache", CM_CONFIG_SIZE, "10G", NODE (media.remote_cache),
     "How much of other servers' files is kept; those longest unused go first.", .min = 1,
     .max = G_GINT64_CONSTANT (1) << 50 },
+  { "media", "thumbnail_cache", CM_CONFIG_SIZE, "5G", NODE (media.thumbnail_cache),
+    "How much thumbnails take; the oldest go first, and are made again when they are wanted.",
+    .min = 1, .max = G_GINT64_CONSTANT (1) << 50 },
   { "media", "path", CM_CONFIG_PATH, NULL, NODE (media.path),
     "Where files lie. Default: media in data_dir" },
 

@@ -74,8 +74,10 @@ struct _CmConfig {
     gboolean encrypt_by_default;
   } rooms;
   struct {
-    gint64 max_upload;   /* bytes */
-    gint64 remote_cache; /* bytes */
+    gint64 max_upload;      /* bytes, as the rest */
+    gint64 user_quota;      /* of all uploads of one user */
+    gint64 remote_cache;    /* of copies of other servers' files */
+    gint64 thumbnail_cache; /* of thumbnails */
     char *path;
   } media;
   struct {

@@ -10,7 +10,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-#define N_LOCKS 64
+#define N_LOCKS    64
+#define SHA256_HEX 64
 
 /* The folders of the store. In those of files there is one for each beginning of a hash, so that
  * none gets too full. */
@@ -47,43 +48,33 @@ sync_folder (const char *path, GError **error)
 }
 
 static gboolean
+make_folder (const char *path, GError **error)
+{
+  if (g_mkdir_with_parents (path, 0700) == 0)
+    return TRUE;
+  fail (error, "cannot make a media folder");
+  return FALSE;
+}
+
+static gboolean
 make_folders (const char *path, const char *name, GError **error)
 {
   g_autofree char *folder = g_build_filename (path, name, NULL);
 
   for (guint i = 0; i < 256; i++) {
     g_autofree char *below = g_strdup_printf ("%s/%02x", folder, i);
-    if (g_mkdir_with_parents (below, 0700) != 0) {
-      fail (error, "cannot make a media folder");
+    if (!make_folder (below, error))
       return FALSE;
-    }
   }
   return sync_folder (folder, error);
-}
-
-/* Begun and never finished: the node that wrote them is no more. */
-static gboolean
-clear_unfinished (const char *path, GError **error)
-{
-  g_autofree char *folder = g_build_filename (path, UNFINISHED, NULL);
-
-  if (g_mkdir_with_parents (folder, 0700) != 0) {
-    fail (error, "cannot make a media folder");
-    return FALSE;
-  }
-  g_autoptr (GDir) dir = g_dir_open (folder, 0, error);
-  const char *name;
-  while (dir != NULL && (name = g_dir_read_name (dir)) != NULL) {
-    g_autofree char *file = g_build_filename (folder, name, NULL);
-    g_unlink (file);
-  }
-  return dir != NULL;
 }
 
 CmMediaFiles *
 cm_media_files_new (const char *path, GError **error)
 {
-  if (!clear_unfinished (path, error) || !make_folders (path, CONTENT, error) ||
+  g_autofree char *unfinished = g_build_filename (path, UNFINISHED, NULL);
+
+  if (!make_folder (unfinished, error) || !make_folders (path, CONTENT, error) ||
       !make_folders (path, THUMBNAILS, error) || !sync_folder (path, error))
     return NULL;
   CmMediaFiles *files = g_new0 (CmMediaFiles, 1);
@@ -120,6 +111,32 @@ cm_media_files_unlock (CmMediaFiles *files, const char *sha256)
   g_mutex_unlock (lock_of (files, sha256));
 }
 
+/* Begun and never finished: the node that wrote them is no more. */
+gboolean
+cm_media_files_settle (const CmMediaFiles *files, CmMediaSettle settle, gpointer data,
+                       GError **error)
+{
+  g_autofree char *folder = g_build_filename (files->path, UNFINISHED, NULL);
+  g_autoptr (GDir) dir = g_dir_open (folder, 0, error);
+  const char *name;
+
+  while (dir != NULL && (name = g_dir_read_name (dir)) != NULL) {
+    g_autofree char *file = g_build_filename (folder, name, NULL);
+    g_autofree char *sha256 = g_strndup (name, SHA256_HEX);
+    if (!settle (sha256, data, error))
+      return FALSE;
+    g_unlink (file);
+  }
+  return dir != NULL;
+}
+
+void
+cm_new_file_leave (CmNewFile *file)
+{
+  g_clear_pointer (&file->path, g_free);
+  cm_new_file_free (file);
+}
+
 void
 cm_new_file_free (CmNewFile *file)
 {
@@ -132,10 +149,10 @@ cm_new_file_free (CmNewFile *file)
 }
 
 CmNewFile *
-cm_media_files_begin (const CmMediaFiles *files, GError **error)
+cm_media_files_begin (const CmMediaFiles *files, const char *sha256, GError **error)
 {
-  g_autofree char *name = cm_random_token (24);
-  g_autofree char *path = g_build_filename (files->path, UNFINISHED, name, NULL);
+  g_autofree char *token = cm_random_token (24);
+  g_autofree char *path = g_strdup_printf ("%s/" UNFINISHED "/%s-%s", files->path, sha256, token);
   int fd = open (path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
 
   if (fd < 0) {
@@ -193,17 +210,6 @@ thumbnail_path (const CmMediaFiles *files, const char *sha256, const char *kind)
   return g_strdup_printf ("%s/%s-%s", folder, sha256, kind);
 }
 
-static gboolean
-place (CmNewFile *file, const char *path, GError **error)
-{
-  if (g_rename (file->path, path) != 0) {
-    fail (error, "cannot put a media file in its place");
-    return FALSE;
-  }
-  g_clear_pointer (&file->path, g_free);
-  return TRUE;
-}
-
 gboolean
 cm_media_files_place (const CmMediaFiles *files, CmNewFile *file, const char *sha256,
                       GError **error)
@@ -211,7 +217,11 @@ cm_media_files_place (const CmMediaFiles *files, CmNewFile *file, const char *sh
   g_autofree char *folder = folder_of (files, CONTENT, sha256);
   g_autofree char *path = content_path (files, sha256);
 
-  return place (file, path, error) && sync_folder (folder, error);
+  /* A second name, so that the first is a mark until the database knows of the file. */
+  if (link (file->path, path) == 0 || errno == EEXIST)
+    return sync_folder (folder, error);
+  fail (error, "cannot put a media file in its place");
+  return FALSE;
 }
 
 static int
@@ -256,7 +266,12 @@ cm_media_files_place_thumbnail (const CmMediaFiles *files, CmNewFile *file, cons
 {
   g_autofree char *path = thumbnail_path (files, sha256, kind);
 
-  return place (file, path, error);
+  if (g_rename (file->path, path) != 0) {
+    fail (error, "cannot put a thumbnail in its place");
+    return FALSE;
+  }
+  g_clear_pointer (&file->path, g_free);
+  return TRUE;
 }
 
 int

@@ -5,6 +5,7 @@
 #include "server/media/flights.h"
 #include "server/media/media.h"
 #include "server/media/multipart.h"
+#include "server/media/room.h"
 #include "server/media/thumbnail.h"
 #include "server/media/waits.h"
 #include "server/node.h"
@@ -18,15 +19,17 @@ struct _CmMediaStore {
   CmFlights *thumbnails; /* in the making */
   CmWaits *waits;        /* for uploads */
   CmThumbnailers *thumbnailers;
-  GMutex making_room;
-  GMutex lock;
-  gint64 remote_bytes; /* of copies of other servers' files; the lock guards it */
+  CmMediaRoom *copies_room;
+  CmMediaRoom *thumbnails_room;
 };
 
-/* Keeps what was fetched as @server's @media_id, and forgets what was unused for longest when there
- * is too much of it. */
+/* Keeps what was fetched as @server's @media_id. */
 gboolean cm_media_store_keep (CmMediaStore *store, const char *server, const char *media_id,
                               CmFilePart *part, GError **error);
+/* Keeps @file (taken) as the thumbnail @key, or that there is none. */
+gboolean
+cm_media_store_keep_thumbnail (CmMediaStore *store, CmNewFile *file, const CmThumbnailKey *key,
+                               const CmThumbnailMade *made, GError **error);
 
 /* serve.c: a Serving is one call on its way to its answer. */
 gboolean cm_media_serving_fetch (gpointer serving, GError **error);

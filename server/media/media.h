@@ -22,9 +22,10 @@ typedef struct {
   const char *content_type; /* nullable; an odd one counts as application/octet-stream */
   const char *file_name;    /* nullable */
   GBytes *content;          /* NULL: none, an empty file */
+  gboolean is_trusted;      /* no quota: an application service, which uploads for many */
 } CmUpload;
 
-/* (transfer full) its mxc:// URI, once it is on the disk. */
+/* (transfer full) its mxc:// URI, once it is on the disk. CM_ERROR_FORBIDDEN. */
 char *cm_media_store_upload (CmMediaStore *store, const CmUpload *upload, GError **error);
 /* (transfer full) the mxc:// URI of a file that @uploader will bring before @expires_ts.
  * CM_ERROR_LIMIT_EXCEEDED. */

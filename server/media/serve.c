@@ -328,12 +328,9 @@ cm_media_serving_make (gpointer data, GError **error)
   const Serving *serving = data;
   CmMediaStore *store = serving->store;
   CmThumbnailKey key = serving->ask.size;
-  const char *content_type = NULL;
-  CmThumbnailState state;
+  CmThumbnailMade made = { .made_ts = g_get_real_time () / 1000 };
 
   key.sha256 = serving->sha256;
-  if (!cm_thumbnail_make (store->thumbnailers, store->files, &key, &state, &content_type, error))
-    return FALSE;
-  g_autoptr (CmDb) db = cm_pool_get (store->node->pool, error);
-  return db != NULL && cm_media_put_thumbnail (db, &key, state, content_type, error);
+  CmNewFile *file = cm_thumbnail_make (store->thumbnailers, store->files, &key, &made, error);
+  return file != NULL && cm_media_store_keep_thumbnail (store, file, &key, &made, error);
 }

@@ -21,38 +21,55 @@
 #define THUMBNAILS_A_USER 1
 #define MAX_WAITING       512
 
-/* How many copies are forgotten at a time, and down to which part of what is allowed. */
-#define FORGET_STEP 50
-#define FORGET_TO   9 / 10
-
 static gint64
 now_ms (void)
 {
   return g_get_real_time () / 1000;
 }
 
+/* One of the marks that the last node left (files.h). */
+static gboolean
+settle (const char *sha256, gpointer data, GError **error)
+{
+  CmMediaStore *store = data;
+  g_autoptr (CmDb) db = cm_pool_get (store->node->pool, error);
+
+  return db != NULL && cm_media_drop_unused (store->files, db, sha256, error);
+}
+
+static gboolean
+open_store (CmMediaStore *store, GError **error)
+{
+  CmPool *pool = store->node->pool;
+  const CmConfig *config = store->node->config;
+
+  store->files = cm_media_files_new (config->media.path, error);
+  if (store->files == NULL || !cm_media_files_settle (store->files, settle, store, error))
+    return FALSE;
+  store->copies_room = cm_media_room_new (&cm_media_kind_copies, pool, store->files,
+                                          config->media.remote_cache, error);
+  if (store->copies_room == NULL)
+    return FALSE;
+  store->thumbnails_room = cm_media_room_new (&cm_media_kind_thumbnails, pool, store->files,
+                                              config->media.thumbnail_cache, error);
+  return store->thumbnails_room != NULL;
+}
+
 CmMediaStore *
 cm_media_store_new (CmNode *node, GError **error)
 {
-  g_autoptr (CmMediaFiles) files = cm_media_files_new (node->config->media.path, error);
-  g_autoptr (CmDb) db = files != NULL ? cm_pool_get (node->pool, error) : NULL;
-  gint64 remote_bytes;
+  g_autoptr (CmMediaStore) store = g_new0 (CmMediaStore, 1);
 
-  if (db == NULL || !cm_media_remote_size (db, &remote_bytes, error))
-    return NULL;
-  CmMediaStore *store = g_new0 (CmMediaStore, 1);
   store->node = node;
-  store->files = g_steal_pointer (&files);
-  store->remote_bytes = remote_bytes;
-  g_mutex_init (&store->lock);
-  g_mutex_init (&store->making_room);
+  if (!open_store (store, error))
+    return NULL;
   store->fetches = cm_flights_new (FETCH_THREADS, FETCHES_A_SERVER, MAX_WAITING,
                                    cm_media_serving_fetch, cm_media_serving_resume);
   store->thumbnails = cm_flights_new (THUMBNAIL_THREADS, THUMBNAILS_A_USER, MAX_WAITING,
                                       cm_media_serving_make, cm_media_serving_resume);
   store->waits = cm_waits_new (MAX_WAITING, cm_media_serving_come);
   store->thumbnailers = cm_thumbnailers_new ();
-  return store;
+  return g_steal_pointer (&store);
 }
 
 void
@@ -60,15 +77,16 @@ cm_media_store_free (CmMediaStore *store)
 {
   if (store == NULL)
     return;
-  cm_thumbnailers_stop (store->thumbnailers);
+  if (store->thumbnailers != NULL)
+    cm_thumbnailers_stop (store->thumbnailers);
   /* In this order: who has waited may want to fetch, who has fetched may want a thumbnail. */
-  cm_waits_free (store->waits);
-  cm_flights_free (store->fetches);
-  cm_flights_free (store->thumbnails);
-  cm_thumbnailers_free (store->thumbnailers);
-  cm_media_files_free (store->files);
-  g_mutex_clear (&store->lock);
-  g_mutex_clear (&store->making_room);
+  g_clear_pointer (&store->waits, cm_waits_free);
+  g_clear_pointer (&store->fetches, cm_flights_free);
+  g_clear_pointer (&store->thumbnails, cm_flights_free);
+  g_clear_pointer (&store->thumbnailers, cm_thumbnailers_free);
+  g_clear_pointer (&store->copies_room, cm_media_room_free);
+  g_clear_pointer (&store->thumbnails_room, cm_media_room_free);
+  g_clear_pointer (&store->files, cm_media_files_free);
   g_free (store);
 }
 
@@ -87,7 +105,7 @@ store_file (CmMediaStore *store, CmMedia *media, GBytes *given, Record record, G
   cm_sha256 (data, length, digest);
   media->sha256 = cm_hex (digest, sizeof digest);
   media->length = (gint64) length;
-  g_autoptr (CmNewFile) file = cm_media_files_begin (store->files, error);
+  g_autoptr (CmNewFile) file = cm_media_files_begin (store->files, media->sha256, error);
   if (file == NULL || !cm_new_file_write (file, content, error))
     return FALSE;
   /* The connection first: who holds a lock of the files waits for nothing else. */
@@ -97,6 +115,9 @@ store_file (CmMediaStore *store, CmMedia *media, GBytes *given, Record record, G
   cm_media_files_lock (store->files, media->sha256);
   gboolean stored = cm_media_files_place (store->files, file, media->sha256, error) &&
                     record (db, media, now_ms (), error);
+  /* When the database cannot say whether it knows of the file, the next start asks again. */
+  if (!stored && !cm_media_drop_unused (store->files, db, media->sha256, NULL))
+    cm_new_file_leave (g_steal_pointer (&file));
   cm_media_files_unlock (store->files, media->sha256);
   return stored;
 }
@@ -116,6 +137,23 @@ media_of_upload (const char *server, const char *media_id, const CmUpload *uploa
   return media;
 }
 
+/* client-server, "Security considerations" of the content repository. Whoever uploads several files
+ * at a time may get a little more. */
+static gboolean
+check_quota (CmMediaStore *store, const CmUpload *upload, GError **error)
+{
+  g_autoptr (CmDb) db = cm_pool_get (store->node->pool, error);
+  gint64 coming = upload->content != NULL ? (gint64) g_bytes_get_size (upload->content) : 0;
+  gint64 stored;
+
+  if (db == NULL || !cm_media_uploaded_size (db, upload->uploader, &stored, error))
+    return FALSE;
+  if (upload->is_trusted || stored + coming <= store->node->config->media.user_quota)
+    return TRUE;
+  g_set_error_literal (error, CM_ERROR, CM_ERROR_FORBIDDEN, "You have uploaded too much");
+  return FALSE;
+}
+
 char *
 cm_media_store_upload (CmMediaStore *store, const CmUpload *upload, GError **error)
 {
@@ -123,7 +161,8 @@ cm_media_store_upload (CmMediaStore *store, const CmUpload *upload, GError **err
   const char *server = store->node->server_name;
   g_autoptr (CmMedia) media = media_of_upload (server, media_id, upload);
 
-  if (!store_file (store, media, upload->content, cm_media_insert, error))
+  if (!check_quota (store, upload, error) ||
+      !store_file (store, media, upload->content, cm_media_insert, error))
     return NULL;
   return g_strdup_printf ("mxc://%s/%s", server, media_id);
 }
@@ -175,7 +214,8 @@ cm_media_store_fulfil (CmMediaStore *store, const char *server, const char *medi
 {
   g_autoptr (CmMedia) there = find (store, server, media_id, error);
 
-  if (there == NULL || !may_fulfil (there, upload->uploader, error))
+  if (there == NULL || !may_fulfil (there, upload->uploader, error) ||
+      !check_quota (store, upload, error))
     return FALSE;
   g_autoptr (CmMedia) media = media_of_upload (server, media_id, upload);
   if (!store_file (store, media, upload->content, cm_media_fulfil, error))
@@ -184,68 +224,52 @@ cm_media_store_fulfil (CmMediaStore *store, const char *server, const char *medi
   return TRUE;
 }
 
-/* Forgets one copy; its file goes when nothing else is the same. */
-static gboolean
-forget (CmMediaStore *store, CmDb *db, const char *server, const char *media_id, const char *sha256,
-        GError **error)
-{
-  gboolean used = TRUE;
-
-  cm_media_files_lock (store->files, sha256);
-  gboolean done =
-      cm_media_delete (db, server, media_id, error) && cm_media_is_used (db, sha256, &used, error);
-  if (!used) {
-    done = done && cm_media_delete_thumbnails (db, sha256, error);
-    cm_thumbnail_remove_all (store->files, sha256);
-    cm_media_files_remove (store->files, sha256);
-  }
-  cm_media_files_unlock (store->files, sha256);
-  return done;
-}
-
-static gint64
-count_remote (CmMediaStore *store, gint64 more)
-{
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&store->lock);
-
-  return store->remote_bytes += more;
-}
-
-/* The copies longest unused, until there is some room again. One thread at a time does it. */
-static gboolean
-make_room (CmMediaStore *store, gint64 allowed, GError **error)
-{
-  g_autoptr (CmDb) db = cm_pool_get (store->node->pool, error);
-  gint64 target = allowed * FORGET_TO;
-
-  while (db != NULL && count_remote (store, 0) > target) {
-    g_autoptr (CmRows) rows = cm_media_oldest_remote (db, FORGET_STEP, error);
-    if (rows == NULL || cm_rows_count (rows) == 0)
-      return rows != NULL;
-    for (gsize i = 0; i < cm_rows_count (rows) && count_remote (store, 0) > target; i++) {
-      if (!forget (store, db, cm_rows_text (rows, i, 0), cm_rows_text (rows, i, 1),
-                   cm_rows_text (rows, i, 3), error))
-        return FALSE;
-      count_remote (store, -cm_rows_integer (rows, i, 2));
-    }
-  }
-  return db != NULL;
-}
-
 gboolean
 cm_media_store_keep (CmMediaStore *store, const char *server, const char *media_id,
                      CmFilePart *part, GError **error)
 {
-  gint64 allowed = store->node->config->media.remote_cache;
-  const CmUpload upload = { NULL, part->content_type, part->file_name, part->content };
+  const CmUpload upload = { .content_type = part->content_type, .file_name = part->file_name };
   g_autoptr (CmMedia) media = media_of_upload (server, media_id, &upload);
+  gint64 length = (gint64) g_bytes_get_size (part->content);
 
-  if (count_remote (store, (gint64) g_bytes_get_size (part->content)) > allowed &&
-      g_mutex_trylock (&store->making_room)) {
-    gboolean made = make_room (store, allowed, error);
-    g_mutex_unlock (&store->making_room);
-    if (!made)
-      return FALSE;
+  return cm_media_room_take (store->copies_room, length, error) &&
+         store_file (store, media, part->content, cm_media_insert, error);
+}
+
+/* The database first: a row without its file is noticed when the file is wanted, and the other way
+ * round nobody would. */
+static gboolean
+place_thumbnail (CmMediaStore *store, CmDb *db, CmNewFile *file, const CmThumbnailKey *key,
+                 const CmThumbnailMade *made, GError **error)
+{
+  g_autofree char *kind = cm_thumbnail_kind (key);
+  gboolean used;
+
+  if (!cm_media_is_used (db, key->sha256, &used, error))
+    return FALSE;
+  if (!used) {
+    g_set_error_literal (error, CM_ERROR, CM_ERROR_NOT_FOUND, "There is no such media");
+    return FALSE;
   }
-  return store_file (store, media, part->content, cm_media_insert, error);
+  return cm_media_put_thumbnail (db, key, made, error) &&
+         (made->state != CM_THUMBNAIL_MADE ||
+          cm_media_files_place_thumbnail (store->files, file, key->sha256, kind, error));
+}
+
+gboolean
+cm_media_store_keep_thumbnail (CmMediaStore *store, CmNewFile *taken, const CmThumbnailKey *key,
+                               const CmThumbnailMade *made, GError **error)
+{
+  g_autoptr (CmNewFile) file = taken;
+
+  if (made->state == CM_THUMBNAIL_MADE &&
+      !cm_media_room_take (store->thumbnails_room, made->length, error))
+    return FALSE;
+  g_autoptr (CmDb) db = cm_pool_get (store->node->pool, error);
+  if (db == NULL)
+    return FALSE;
+  cm_media_files_lock (store->files, key->sha256);
+  gboolean kept = place_thumbnail (store, db, file, key, made, error);
+  cm_media_files_unlock (store->files, key->sha256);
+  return kept;
 }

@@ -201,7 +201,6 @@ judge (int status, CmThumbnailState *state, GError **error)
   return TRUE;
 }
 
-/* What the worker wrote is believed as little as what a client uploads. */
 static const char *
 type_of_file (int fd)
 {
@@ -226,30 +225,34 @@ run_worker (CmThumbnailers *thumbnailers, const CmThumbnailKey *key, int from, i
   return judge (status, state, error);
 }
 
-gboolean
-cm_thumbnail_make (CmThumbnailers *thumbnailers, const CmMediaFiles *files,
-                   const CmThumbnailKey *key, CmThumbnailState *state, const char **content_type,
-                   GError **error)
+/* What the worker wrote is believed as little as what a client uploads. */
+static void
+judge_output (int fd, CmThumbnailMade *made)
 {
-  g_autofree char *kind = cm_thumbnail_kind (key);
+  made->content_type = type_of_file (fd);
+  made->length = lseek (fd, 0, SEEK_END);
+  if (made->content_type == NULL)
+    made->state = CM_THUMBNAIL_IMPOSSIBLE;
+}
+
+CmNewFile *
+cm_thumbnail_make (CmThumbnailers *thumbnailers, const CmMediaFiles *files,
+                   const CmThumbnailKey *key, CmThumbnailMade *made, GError **error)
+{
   guint64 length;
   int from = cm_media_files_open (files, key->sha256, &length, error);
 
   if (from < 0)
-    return FALSE;
-  *state = CM_THUMBNAIL_IMPOSSIBLE;
-  if (type_of_file (from) == NULL) {
-    close (from);
-    return TRUE;
-  }
-  g_autoptr (CmNewFile) file = cm_media_files_begin (files, error);
-  gboolean tried = file != NULL && run_worker (thumbnailers, key, from, file->fd, state, error);
+    return NULL;
+  g_autoptr (CmNewFile) file = cm_media_files_begin (files, key->sha256, error);
+  made->state = CM_THUMBNAIL_IMPOSSIBLE;
+  gboolean tried = file != NULL;
+  if (tried && type_of_file (from) != NULL)
+    tried = run_worker (thumbnailers, key, from, file->fd, &made->state, error);
   close (from);
-  if (!tried || *state != CM_THUMBNAIL_MADE)
-    return tried;
-  *content_type = type_of_file (file->fd);
-  if (*content_type == NULL)
-    *state = CM_THUMBNAIL_IMPOSSIBLE;
-  return *content_type == NULL ||
-         cm_media_files_place_thumbnail (files, file, key->sha256, kind, error);
+  if (!tried)
+    return NULL;
+  if (made->state == CM_THUMBNAIL_MADE)
+    judge_output (file->fd, made);
+  return g_steal_pointer (&file);
 }

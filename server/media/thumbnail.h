@@ -25,11 +25,11 @@ void cm_thumbnailers_stop (CmThumbnailers *thumbnailers);
 void cm_thumbnailers_free (CmThumbnailers *thumbnailers);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CmThumbnailers, cm_thumbnailers_free)
 
-/* Makes the thumbnail and puts its file in its place; @content_type (static) is set for
- * CM_THUMBNAIL_MADE. Blocking, some seconds at the worst. An error says that it could not be tried
- * or that time was up, and that it might succeed later. */
-gboolean cm_thumbnail_make (CmThumbnailers *thumbnailers, const CmMediaFiles *files,
-                            const CmThumbnailKey *key, CmThumbnailState *state,
-                            const char **content_type, GError **error);
+/* Makes the thumbnail, and fills @made but for its time. (transfer full) its file, still to be put
+ * in its place; for all states but CM_THUMBNAIL_MADE it is empty. Blocking, some seconds at the
+ * worst. An error says that it could not be tried or that time was up, and that it might succeed
+ * later. */
+CmNewFile *cm_thumbnail_make (CmThumbnailers *thumbnailers, const CmMediaFiles *files,
+                              const CmThumbnailKey *key, CmThumbnailMade *made, GError **error);
 
 G_END_DECLS

@@ -2,6 +2,8 @@
 
 import concurrent.futures
 import email.message
+import hashlib
+import random
 import threading
 import time
 
@@ -115,6 +117,90 @@ def test_uploads_outlive_a_kill(make_node):
     node.kill9()
     node.start()
     assert download(user, where).content == b"x" * 100000
+
+
+def store_of(node):
+    return node.folder / "data/media"
+
+
+def stored(node):
+    return sorted(path.name for path in (store_of(node) / "content").glob("*/*"))
+
+
+def test_a_kill_during_uploads_leaves_nothing_half_written(make_node):
+    """Each file that is there afterwards is whole, belongs to an id, and every one that was acknowledged is there."""
+    node = make_node("killed.localhost").start()
+    user = node.client("alice")
+    acknowledged, running = [], threading.Event()
+
+    def bring(number):
+        twin = user.twin()
+        while not running.is_set():
+            content = random.randbytes(random.randrange(1, 400000))
+            try:
+                acknowledged.append((upload(twin, content, "text/plain"), content))
+            except OSError:
+                return
+
+    for _ in range(4):
+        running.clear()
+        threads = [threading.Thread(target=bring, args=(number,)) for number in range(4)]
+        for thread in threads:
+            thread.start()
+        time.sleep(random.uniform(0.2, 0.8))
+        node.kill9()
+        running.set()
+        for thread in threads:
+            thread.join()
+        node.start()
+    assert len(acknowledged) > 20
+    for where, content in acknowledged:
+        assert download(user, where).content == content
+    rows = node.sql("SELECT DISTINCT sha256 FROM media").split()
+    assert stored(node) == sorted(rows)
+    for path in (store_of(node) / "content").glob("*/*"):
+        assert hashlib.sha256(path.read_bytes()).hexdigest() == path.name
+    assert not list((store_of(node) / "unfinished").iterdir())
+
+
+def test_what_a_kill_left_in_disorder_is_put_right(make_node):
+    """A file in its place whose id the database never heard of, and a copy that was half forgotten."""
+    node = make_node("disorder.localhost").start()
+    user = node.client("alice")
+    kept, gone = upload(user, b"kept", "text/plain"), hashlib.sha256(b"gone").hexdigest()
+    node.kill9()
+    (store_of(node) / "content" / gone[:2] / gone).write_bytes(b"gone")
+    for sha256 in (gone, stored(node)[0], stored(node)[1]):
+        (store_of(node) / "unfinished" / f"{sha256}-abc").write_bytes(b"half")
+    node.start()
+    assert not list((store_of(node) / "unfinished").iterdir())
+    assert stored(node) == [hashlib.sha256(b"kept").hexdigest()]
+    assert download(user, kept).content == b"kept"
+
+
+def test_an_upload_that_the_database_refuses_leaves_nothing(make_node):
+    node = make_node("refused.localhost").start()
+    user = node.client("alice")
+    node.sql("ALTER TABLE media ADD CONSTRAINT none CHECK (content_type <> 'text/refused')")
+    assert user.request("POST", UPLOAD, data=b"x", headers={"Content-Type": "text/refused"}).status_code == 500
+    assert stored(node) == []
+    assert not list((store_of(node) / "unfinished").iterdir())
+
+
+def test_a_user_has_a_quota(make_node):
+    """"Security considerations" of the content repository: 403 and M_FORBIDDEN. It is the user's own."""
+    node = make_node("quota.localhost", {"media": {"user_quota": "100K"}}).start()
+    user, other = node.client("alice"), node.client("bob")
+    first = upload(user, b"x" * 90000)
+    assert failed(user.request("POST", UPLOAD, data=b"y" * 20000)) == (403, "M_FORBIDDEN")
+    reserved = reserve(user)
+    assert failed(put(user, reserved, b"y" * 20000)) == (403, "M_FORBIDDEN")
+    upload(other, b"y" * 20000)
+    # Small ones are not free.
+    for number in range(4):
+        answer = user.request("POST", UPLOAD, data=b"%d" % number)
+    assert failed(answer) == (403, "M_FORBIDDEN")
+    assert download(user, first).content == b"x" * 90000
 
 
 def test_equal_files_are_stored_once(make_node):
@@ -262,6 +348,16 @@ def test_animated_thumbnails(user, animated, kind):
     assert answer.headers["Content-Type"] == f"image/{kind.split()[0]}"
 
 
+def test_animated_webp(user):
+    moving = thumbnail(user, upload(user, pictures.gif(5, side=64), "image/gif"), 96, 96, animated="true").content
+    assert pictures.kind(moving) == "webp animation"
+    where = upload(user, moving, "image/webp")
+    assert pictures.kind(thumbnail(user, where, 32, 32, method="crop", animated="true").content) == "webp animation"
+    still = thumbnail(user, where, 32, 32, method="crop")
+    assert pictures.kind(still.content) in ("png", "jpeg")
+    assert pictures.size(still.content) == (32, 32)
+
+
 def test_what_cannot_move_stands_still(user):
     answer = thumbnail(user, upload(user, pictures.png(64, 64)), 32, 32, animated="true")
     assert pictures.kind(answer.content) == "png"
@@ -296,6 +392,32 @@ def test_many_who_want_a_thumbnail_cause_one(make_node):
     for path in (node.folder / "data/media/thumbnails").glob("*/*"):
         path.unlink()
     assert thumbnail(user, where, 96, 96, method="crop").content == answers[0].content
+
+
+def test_thumbnails_stay_under_their_cap(make_node):
+    """The oldest go, and come back when they are wanted."""
+    node = make_node("thumbs.localhost", {"media": {"thumbnail_cache": "30K"}}).start()
+    user = node.client("alice")
+    wheres = [upload(user, pictures.noise(200, 200, seed)) for seed in range(6)]
+
+    def kept():
+        return {path.name[:64]: path.stat().st_size for path in (store_of(node) / "thumbnails").glob("*/*")}
+
+    for where in wheres:
+        assert thumbnail(user, where, 96, 96, method="crop").status_code == 200
+        assert sum(kept().values()) <= 30 * 1024 + 30000
+    assert 0 < len(kept()) < 4
+    oldest = hashlib.sha256(pictures.noise(200, 200, 0)).hexdigest()
+    assert oldest not in kept()
+    assert pictures.size(thumbnail(user, wheres[0], 96, 96, method="crop").content) == (96, 96)
+    assert oldest in kept()
+
+
+def test_there_are_no_url_previews(node, user):
+    """The endpoint is one that this server does not have."""
+    for path in ("/_matrix/client/v1/media/preview_url", "/_matrix/media/v3/preview_url"):
+        answer = user.request("GET", path, params={"url": f"{node.url}/_matrix/client/versions"})
+        assert failed(answer) == (404, "M_UNRECOGNIZED")
 
 
 def test_guests_may_look_and_not_upload(node, user):

@@ -1,10 +1,12 @@
 """Files of other servers."""
 
 import concurrent.futures
+import threading
 import time
 
 import pytest
 
+import machine
 import pictures
 from remote import Remote, answer_json, error, multipart
 from test_media import DOWNLOAD, disposition, download, failed, put, reserve, thumbnail, upload
@@ -167,6 +169,24 @@ def test_a_slow_server_keeps_nobody_else_waiting(make_node, authority, remote):
         assert time.monotonic() - began < 1.4
         assert {each.result().content for each in slow_ones} == {b"slow"}
     other.stop()
+
+
+def test_a_node_that_fetches_stops_in_time(beside, remote, user):
+    """A server that says nothing holds nobody up."""
+    going_on = threading.Event()
+
+    def hang(path):
+        going_on.wait(30)
+        return multipart(b"late")(path)
+
+    remote.answers[FEDERATION] = hang
+    with concurrent.futures.ThreadPoolExecutor(3) as pool:
+        waiting = [pool.submit(download, user.twin(), f"remote.localhost/id{number}") for number in range(3)]
+        machine.wait_for(lambda: len(remote.asked) == 3, 10, what="the requests")
+        assert beside.stop() == 0
+        going_on.set()
+        for each in waiting:
+            assert isinstance(each.exception(), OSError) or each.result().status_code in (502, 503)
 
 
 def raw(content_type, body):

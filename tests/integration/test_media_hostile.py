@@ -1,7 +1,10 @@
 """Files that mean harm, and requests for files that do. Named after the rows of the list of known vulnerabilities."""
 
+import concurrent.futures
 import http.client
+import os
 import re
+import signal
 import time
 
 import pytest
@@ -170,6 +173,75 @@ def test_CVE_2021_29453_media_bomb(make_node):
 def children_of_workers(node):
     return [pid for pid in children(node) if "thumbnail-worker" in
             machine.pathlib.Path(f"/proc/{pid}/cmdline").read_text().replace("\0", " ")]
+
+
+def catch_worker(node, user, where, width):
+    """Asks for a thumbnail that takes a while; returns the worker's process id and the answer to come."""
+    pool = concurrent.futures.ThreadPoolExecutor(1)
+    answer = pool.submit(thumbnail, user.twin(), where, width, width)
+    pid = machine.wait_for(lambda: children_of_workers(node), 10, 0.002, "the worker")[0]
+    machine.wait_for(lambda: is_confined(pid), 10, 0.002, "its confinement")
+    pool.shutdown(wait=False)
+    return pid, answer
+
+
+def is_confined(pid):
+    return re.search(r"Max core file size +0 +0", machine.pathlib.Path(f"/proc/{pid}/limits").read_text())
+
+
+@pytest.fixture
+def slow_image():
+    """Two hundred megabytes of pixels."""
+    return pictures.png(8000, 8000)
+
+
+def test_CVE_2024_53863_media_decoder_that_crashes(make_node, slow_image):
+    """What ends a worker is the image's doing, and is not tried again."""
+    node = make_node("crash.localhost").start()
+    user = node.client("alice")
+    where = upload(user, slow_image)
+    pid, answer = catch_worker(node, user, where, 96)
+    os.kill(pid, signal.SIGSEGV)
+    assert failed(answer.result()) == (400, "M_UNKNOWN")
+    assert failed(thumbnail(user, where, 96, 96)) == (400, "M_UNKNOWN")
+    assert node.running() and not children_of_workers(node)
+    # A killed one is not: that is the kernel, short of memory, or an administrator.
+    pid, answer = catch_worker(node, user, where, 700)
+    os.kill(pid, signal.SIGKILL)
+    assert failed(answer.result())[0] == 503
+    assert thumbnail(user, where, 700, 700).status_code == 200
+
+
+@pytest.mark.slow
+def test_CVE_2024_53863_media_decoder_that_hangs(make_node, slow_image):
+    """One that ignores its own clocks, too: whoever has taken a worker over might."""
+    node = make_node("hang.localhost").start()
+    user, other = node.client("alice"), node.client("bob")
+    pid, answer = catch_worker(node, user, upload(user, slow_image), 96)
+    os.kill(pid, signal.SIGSTOP)
+    assert thumbnail(other, upload(other, pictures.png(64, 64)), 32, 32).status_code == 200
+    assert failed(answer.result())[0] == 503
+    machine.wait_for(lambda: not children_of_workers(node), 5, what="the end of the worker")
+
+
+def test_the_end_of_the_node_is_the_end_of_its_workers(make_node, slow_image):
+    node = make_node("ends.localhost").start()
+    user = node.client("alice")
+    where = upload(user, slow_image)
+    for end in (node.stop, node.kill9):
+        pid, answer = catch_worker(node, user, where, 96)
+        os.kill(pid, signal.SIGSTOP)
+        end()
+        machine.wait_for(lambda: not alive(pid), 5, what="the end of the worker")
+        assert isinstance(answer.exception(), OSError) or answer.result().status_code == 503
+        node.start()
+
+
+def alive(pid):
+    try:
+        return "State:\tZ" not in machine.pathlib.Path(f"/proc/{pid}/status").read_text()
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 def test_CVE_2021_29453_media_bomb_is_tried_once(node, user):

@@ -277,10 +277,18 @@ static CmNewFile *
 new_file (CmMediaFiles *files, const char *text)
 {
   g_autoptr (GBytes) content = g_bytes_new_static (text, strlen (text));
-  g_autoptr (CmNewFile) file = cm_media_files_begin (files, NULL);
+  g_autoptr (CmNewFile) file = cm_media_files_begin (files, SHA256, NULL);
 
   g_assert_true (cm_new_file_write (file, content, NULL));
   return g_steal_pointer (&file);
+}
+
+static gboolean
+note_settled (const char *sha256, gpointer count, GError **error)
+{
+  g_assert_cmpstr (sha256, ==, SHA256);
+  ++*(guint *) count;
+  return TRUE;
 }
 
 static void
@@ -291,6 +299,7 @@ test_files (void)
   g_autoptr (GError) error = NULL;
   g_autoptr (CmMediaFiles) files = cm_media_files_new (path, NULL);
   guint64 length;
+  guint settled = 0;
 
   g_assert_cmpint (cm_media_files_open (files, SHA256, &length, &error), ==, -1);
   g_assert_error (error, CM_ERROR, CM_ERROR_NOT_FOUND);
@@ -304,13 +313,23 @@ test_files (void)
   g_assert_cmpint (read (fd, text, sizeof text), ==, 5);
   close (fd);
 
-  /* What is not put in a place goes, also when the node does not live to see to it. */
+  /* What is not put in a place goes. */
   cm_new_file_free (new_file (files, "dropped"));
-  file = new_file (files, "left behind");
+  g_assert_true (cm_media_files_settle (files, note_settled, &settled, NULL));
+  g_assert_cmpuint (settled, ==, 0);
+  /* The same again is no error. */
+  file = new_file (files, "hello");
+  g_assert_true (cm_media_files_place (files, file, SHA256, NULL));
+  cm_new_file_free (file);
+
+  /* What the node did not live to finish is a mark, once. */
+  cm_new_file_leave (new_file (files, "left behind"));
   g_autoptr (CmMediaFiles) again = cm_media_files_new (path, NULL);
+  for (guint i = 0; i < 2; i++)
+    g_assert_true (cm_media_files_settle (again, note_settled, &settled, NULL));
+  g_assert_cmpuint (settled, ==, 1);
   g_autoptr (GDir) dir = g_dir_open (unfinished, 0, NULL);
   g_assert_null (g_dir_read_name (dir));
-  cm_new_file_free (file);
   fd = cm_media_files_open (again, SHA256, &length, NULL);
   g_assert_cmpint (fd, >=, 0);
   close (fd);

@@ -1,6 +1,7 @@
 """Images, made here: good ones, huge ones and broken ones; and what the head of one says."""
 
 import base64
+import random
 import struct
 import zlib
 
@@ -24,6 +25,13 @@ def halves(width, height):
     """A PNG whose left half is red and whose right half is blue."""
     row = b"\0" + b"\xff\0\0" * (width // 2) + b"\0\0\xff" * (width - width // 2)
     return _png(width, height, _chunk(b"IDAT", zlib.compress(row * height)))
+
+
+def noise(width, height, seed):
+    """A PNG of random colours, which packs badly."""
+    source = random.Random(seed)
+    rows = b"".join(b"\0" + source.randbytes(3 * width) for _ in range(height))
+    return _png(width, height, _chunk(b"IDAT", zlib.compress(rows)))
 
 
 def bomb(width=50000, height=50000, unpacked=32 << 20):

@@ -15,6 +15,7 @@ upload_of (CmCall *call)
     .content_type = cm_call_header (call, "Content-Type"),
     .file_name = cm_call_query (call, "filename"),
     .content = cm_call_body (call),
+    .is_trusted = cm_call_requester (call)->appservice != NULL,
   };
 }
 
