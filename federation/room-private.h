@@ -165,8 +165,14 @@ gboolean cm_room_write_change_state (CmRoomWrite *write, const CmState *state, g
 
 /* room-redact.c: what @event redacts (@state: before it), and what redacted the write's arrivals
  * before they came. */
+typedef enum {
+  CM_REDACTS_NOTHING, /* it is no redaction */
+  CM_REDACTS_NOW,
+  CM_REDACTS_LATER,  /* its target is not known */
+  CM_REDACTS_IN_VAIN /* it may not */
+} CmRedacts;
 gboolean cm_room_write_redactions (CmRoomWrite *write, const CmEvent *event,
-                                   const CmStateMap *state, GError **error);
+                                   const CmStateMap *state, CmRedacts *does, GError **error);
 gboolean cm_room_write_pending_redactions (CmRoomWrite *write, GError **error);
 /* May a user of this server redact @target? CM_ERROR_FORBIDDEN, CM_ERROR_NOT_FOUND. */
 gboolean cm_room_check_own_redaction (CmRooms *rooms, const CmEvent *redaction,

@@ -172,27 +172,38 @@ move_tip (CmRoomWrite *write, const CmEvent *event, const CmState *after, gint64
          cm_room_write_change_state (write, &current, offset, error);
 }
 
+/* Readers get the event at position @offset of the write. */
+static void
+show (CmRoomWrite *write, CmEvent *event, gint64 offset)
+{
+  const CmRoomHooks *hooks = &write->room->rooms->parts.hooks;
+
+  g_ptr_array_add (write->events, cm_event_ref (event));
+  g_array_append_val (write->offsets, offset);
+  if (hooks->event_added != NULL)
+    hooks->event_added (write->write, offset, event, write->view, hooks->data);
+}
+
 gboolean
 cm_room_write_place (CmRoomWrite *write, CmEvent *event, const CmState *before, CmStoreFlags flags,
                      gboolean stored, GError **error)
 {
-  const CmRoomHooks *hooks = &write->room->rooms->parts.hooks;
   g_auto (CmState) after = { 0 };
-  CmEventPlace place = { .visible = TRUE, .stored = stored };
-  place.position = cm_write_take_positions (write->write, 1);
-  if (!set_states (write, event, before, &after, error))
+  CmRedacts redacts;
+  if (!set_states (write, event, before, &after, error) ||
+      !cm_room_write_redactions (write, event, before->map, &redacts, error))
     return FALSE;
-  cm_room_write_add_event (write, event, &place);
+  gint64 offset = cm_write_take_positions (write->write, 1);
+  gboolean visible = redacts != CM_REDACTS_LATER && redacts != CM_REDACTS_IN_VAIN;
+  cm_room_write_add_event (
+      write, event, &(CmEventPlace){ .visible = visible, .stored = stored, .position = offset });
   remember (write, event);
   g_autoptr (GPtrArray) others = g_ptr_array_ref (write->view->others);
-  if (!move_tip (write, event, &after, place.position, error) ||
-      !cm_room_write_redactions (write, event, before->map, error))
+  if (!move_tip (write, event, &after, offset, error))
     return FALSE;
-  cm_room_write_tell_servers (write, event, others, place.position, flags);
-  g_ptr_array_add (write->events, cm_event_ref (event));
-  g_array_append_val (write->offsets, place.position);
-  if (hooks->event_added != NULL)
-    hooks->event_added (write->write, place.position, event, write->view, hooks->data);
+  cm_room_write_tell_servers (write, event, others, offset, flags);
+  if (visible)
+    show (write, event, offset);
   return TRUE;
 }
 
@@ -263,14 +274,18 @@ cm_room_write_history (CmRoomWrite *write, CmEvent *event, CmStateMap *given, gi
     return put_aside (write, &arrival, &before, CM_EVENT_REJECTED, error);
   if (!set_states (write, arrival.event, &before, &after, error))
     return FALSE;
-  arrival.event->position = position;
-  arrival.place.visible = arrival.place.negative = TRUE;
+  CmRedacts redacts;
+  if (!cm_room_write_redactions (write, arrival.event, before.map, &redacts, error))
+    return FALSE;
+  arrival.place.visible = redacts != CM_REDACTS_IN_VAIN;
+  arrival.place.negative = TRUE;
   arrival.place.position = position;
+  arrival.event->position = arrival.place.visible ? position : 0;
   cm_room_write_add_event (write, arrival.event, &arrival.place);
   cm_room_write_add_missing (write, arrival.event, arrival.missing);
   remember (write, arrival.event);
   g_ptr_array_add (write->arrived, cm_event_ref (arrival.event));
-  return cm_room_write_redactions (write, arrival.event, before.map, error);
+  return TRUE;
 }
 
 gboolean

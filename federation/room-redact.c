@@ -1,7 +1,7 @@
 /* rooms/v3 and later, "Handling redactions": a redaction takes effect once it and its target are
  * both known, in the same room, and its sender has the level or comes from the target's server.
- * What is stored stays as it was signed; redacted_by has it served in its pruned form from then on.
- * A redaction that is itself redacted keeps its effect. */
+ * Until then clients do not see it. What is stored stays as it was signed; redacted_by has it
+ * served in its pruned form from then on. A redaction that is itself redacted keeps its effect. */
 #include "federation/room-private.h"
 
 #include "crypto/id.h"
@@ -23,6 +23,11 @@ static const CmSql sql_pending = {
   "redaction-pending",
   "SELECT target_event_id, redaction FROM pending_redaction WHERE target_event_id = ANY ($1) "
   "ORDER BY redaction",
+};
+
+static const CmSql sql_reveal = {
+  "redaction-reveal",
+  "UPDATE event SET position = $2 WHERE id = $1 AND position IS NULL",
 };
 
 static const CmSql sql_settled = {
@@ -68,42 +73,66 @@ apply (CmRoomWrite *write, const CmEvent *redaction, CmEvent *target)
 /* CVE-2024-6302. @state: before @redaction. */
 static gboolean
 apply_if_allowed (CmRoomWrite *write, const CmEvent *redaction, CmEvent *target,
-                  const CmStateMap *state, GError **error)
+                  const CmStateMap *state, gboolean *allowed, GError **error)
 {
-  if (strcmp (redaction->room_id, target->room_id) != 0 || (target->flags & CM_EVENT_REDACTED) != 0)
+  *allowed = FALSE;
+  if (strcmp (redaction->room_id, target->room_id) != 0)
     return TRUE;
-  gboolean allowed =
-      g_strcmp0 (cm_id_domain (redaction->sender), cm_id_domain (target->sender)) == 0;
-  if (!allowed && !has_level (write->room->rooms, redaction->sender, state, &allowed, error))
+  *allowed = g_strcmp0 (cm_id_domain (redaction->sender), cm_id_domain (target->sender)) == 0;
+  if (!*allowed && !has_level (write->room->rooms, redaction->sender, state, allowed, error))
     return FALSE;
-  if (allowed)
+  if (*allowed && (target->flags & CM_EVENT_REDACTED) == 0)
     apply (write, redaction, target);
   return TRUE;
 }
 
+static void
+pend (CmRoomWrite *write, const CmEvent *redaction)
+{
+  GHashTable *queued = write->room->pending;
+
+  cm_write_add (write->write, &sql_pend,
+                CM_ARGS (CM_TEXT (redaction->redacts), CM_INT (redaction->number)));
+  if (g_hash_table_size (queued) >= MAX_QUEUED)
+    g_hash_table_remove_all (queued);
+  g_hash_table_insert (queued, g_strdup (redaction->redacts),
+                       g_memdup2 (&redaction->number, sizeof redaction->number));
+}
+
 gboolean
 cm_room_write_redactions (CmRoomWrite *write, const CmEvent *event, const CmStateMap *state,
-                          GError **error)
+                          CmRedacts *does, GError **error)
 {
+  *does = CM_REDACTS_NOTHING;
   if (event->redacts == NULL || event->state_key != NULL)
     return TRUE;
   g_autoptr (GError) failure = NULL;
   g_autoptr (CmEvent) target =
       cm_event_store_find (write->room->rooms->events, event->redacts, &failure);
-  if (target != NULL)
-    return apply_if_allowed (write, event, target, state, error);
-  if (!g_error_matches (failure, CM_ERROR, CM_ERROR_NOT_FOUND)) {
+  if (target == NULL && !g_error_matches (failure, CM_ERROR, CM_ERROR_NOT_FOUND)) {
     g_propagate_error (error, g_steal_pointer (&failure));
     return FALSE;
   }
-  cm_write_add (write->write, &sql_pend,
-                CM_ARGS (CM_TEXT (event->redacts), CM_INT (event->number)));
-  GHashTable *queued = write->room->pending;
-  if (g_hash_table_size (queued) >= MAX_QUEUED)
-    g_hash_table_remove_all (queued);
-  g_hash_table_insert (queued, g_strdup (event->redacts),
-                       g_memdup2 (&event->number, sizeof event->number));
+  gboolean allowed = FALSE;
+  if (target == NULL)
+    pend (write, event);
+  else if (!apply_if_allowed (write, event, target, state, &allowed, error))
+    return FALSE;
+  *does = target == NULL ? CM_REDACTS_LATER : allowed ? CM_REDACTS_NOW : CM_REDACTS_IN_VAIN;
   return TRUE;
+}
+
+/* Clients hear of a redaction that had to wait when it takes effect. */
+static void
+reveal (CmRoomWrite *write, CmEvent *redaction)
+{
+  if (redaction->position != 0)
+    return;
+  gint64 offset = cm_write_take_positions (write->write, 1);
+  cm_write_add (write->write, &sql_reveal,
+                CM_ARGS (CM_INT (redaction->number), CM_POSITION (offset)));
+  g_ptr_array_add (write->events, cm_event_ref (redaction));
+  g_array_append_val (write->offsets, offset);
 }
 
 static CmRows *
@@ -127,13 +156,18 @@ apply_pending (CmRoomWrite *write, gint64 number, const char *target_id, GError 
   g_autoptr (GPtrArray) redactions = cm_event_store_get_many (rooms->events, &number, 1, error);
   if (redactions == NULL)
     return FALSE;
-  const CmEvent *redaction = redactions->pdata[0];
+  CmEvent *redaction = redactions->pdata[0];
   if (redaction == NULL) /* it was queued and its write failed */
     return TRUE;
   g_autoptr (CmEvent) target = cm_event_store_find (rooms->events, target_id, error);
   g_autoptr (CmStateMap) state =
       target != NULL ? cm_state_store_get (rooms->states, redaction->state_before, error) : NULL;
-  return state != NULL && apply_if_allowed (write, redaction, target, state, error);
+  gboolean allowed;
+  if (state == NULL || !apply_if_allowed (write, redaction, target, state, &allowed, error))
+    return FALSE;
+  if (allowed)
+    reveal (write, redaction);
+  return TRUE;
 }
 
 static gboolean

@@ -85,6 +85,13 @@ is_hidden (const CmEvent *event)
          (event->flags & (CM_EVENT_OUTLIER | CM_EVENT_REJECTED | CM_EVENT_SOFT_FAILED)) != 0;
 }
 
+/* A redaction whose target is not known yet, or which may not redact it: clients are not told. */
+static gboolean
+is_held_back (const CmEvent *event)
+{
+  return event->redacts != NULL && event->state_key == NULL && event->position == 0;
+}
+
 /* Fetches the states around @events, and in one more round trip the events in them that the rules
  * go by. */
 static gboolean
@@ -201,7 +208,7 @@ is_visible (Viewer *viewer, const Rules *rules, const CmEvent *event, gboolean *
             GError **error)
 {
   *visible = FALSE;
-  if (is_hidden (event))
+  if (is_hidden (event) || (!viewer->is_server && is_held_back (event)))
     return TRUE;
   if (!allowed_by (viewer, rules, event, event->state_before, visible, error))
     return FALSE;

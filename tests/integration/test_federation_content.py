@@ -177,6 +177,45 @@ def test_CVE_2024_6302_redaction_auth_over_federation(federated, first):
     assert text_of(alice, room.room_id, other.id_of(theirs)) == "theirs"
 
 
+def test_CVE_2024_6302_redactions_wait_unseen(federated):
+    """Clients are shown a redaction when it takes effect: not before its target came, and never when it may not."""
+    node, peer, third = federated
+    alice, room = shared(federated)
+    other = with_third(federated, room)
+    local = alice.send(room.room_id, "local")
+    since = alice.sync()["next_batch"]
+    own = room.message(DANA, "own", prev_events=[local])
+    in_vain = room.make(DANA, "m.room.redaction", {"redacts": local}, prev_events=[local])
+    waits = room.make(DANA, "m.room.redaction", {"redacts": room.id_of(own)}, prev_events=[local])
+    assert set(map(str, peer.send(node, in_vain, waits).values())) == {"{}"}
+    after = alice.send(room.room_id, "after")
+    for event in (in_vain, waits):
+        alice.event(room.room_id, room.id_of(event), expect=404)
+    shown, since = alice.sync_until(lambda answer: after in str(answer) and answer, since)
+    assert room.id_of(in_vain) not in str(shown) and room.id_of(waits) not in str(shown)
+    # They are in the graph all the same: the next event stands on them, and other servers may ask for them.
+    sent = wait_for(lambda: [pdu for pdu in third.pdus() if other.id_of(pdu) == after], what="the next event")[0]
+    assert {room.id_of(in_vain), room.id_of(waits)} <= set(sent["prev_events"])
+    assert third.get(node, f"{V1}event/{quote(room.id_of(waits))}")["pdus"][0]["content"]["redacts"] == room.id_of(own)
+    peer.send(node, own)
+    shown, since = alice.sync_until(lambda answer: room.id_of(waits) in str(answer) and answer, since)
+    assert room.id_of(in_vain) not in str(shown) and '"own"' not in str(shown)
+    assert alice.event(room.room_id, room.id_of(waits))["type"] == "m.room.redaction"
+    assert text_of(alice, room.room_id, room.id_of(own)) is None
+    ids = [event["event_id"] for event in alice.messages(room.room_id, limit=50)["chunk"]]
+    assert room.id_of(waits) in ids and room.id_of(in_vain) not in ids
+    # And when the node has started anew between the two.
+    late = room.message(DANA, "late", prev_events=[local])
+    waits = room.make(DANA, "m.room.redaction", {"redacts": room.id_of(late)}, prev_events=[local])
+    peer.send(node, waits)
+    node.restart()
+    alice.event(room.room_id, room.id_of(waits), expect=404)
+    peer.send(node, late)
+    assert text_of(alice, room.room_id, room.id_of(late)) is None
+    assert alice.event(room.room_id, room.id_of(waits))["content"]["redacts"] == room.id_of(late)
+    assert alice.send(room.room_id, "goes on")
+
+
 def test_redaction_special_targets_over_federation(federated):
     """What a version protects stays when a redaction strikes it, and redactions of redactions lead nowhere."""
     node, peer, _ = federated
@@ -202,7 +241,8 @@ def test_redaction_special_targets_over_federation(federated):
     room.add(first)
     room.latest = [room.id_of(each) for each in (first, second, third)]
     room.say(node, DANA, "goes on")
-    assert alice.event(room.room_id, room.id_of(first))["content"] == {"redacts": "$" + "a" * 43}
+    alice.event(room.room_id, room.id_of(first), expect=404)  # its target is nowhere
+    assert "first" not in peer.request(node, "GET", f"{V1}event/{quote(room.id_of(first))}").text
     assert alice.event(room.room_id, room.id_of(second))["content"] == {"redacts": room.id_of(first)}
 
 
