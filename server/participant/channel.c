@@ -125,26 +125,50 @@ without_session (CmParticipant *participant, GPtrArray *devices, GError **error)
   return db != NULL ? g_steal_pointer (&found) : NULL;
 }
 
-gboolean
-cm_channel_open (CmParticipant *participant, GPtrArray *devices, GError **error)
+/* *@started: how many of @devices there is a new session with. */
+static gboolean
+start_sessions (CmParticipant *participant, GPtrArray *devices, guint *started, GError **error)
 {
-  g_autoptr (GPtrArray) missing = without_session (participant, devices, error);
-
-  if (missing == NULL || missing->len == 0)
-    return missing != NULL;
-  g_autoptr (CmJsonDoc) answer = claim_keys (participant, missing, error);
+  g_autoptr (CmJsonDoc) answer = claim_keys (participant, devices, error);
   g_autoptr (CmDb) db = answer != NULL ? cm_pool_get (participant->node->pool, error) : NULL;
+
+  *started = 0;
   if (db == NULL)
     return FALSE;
-  for (guint i = 0; i < missing->len; i++) {
-    const CmPeerDevice *device = g_ptr_array_index (missing, i);
+  for (guint i = 0; i < devices->len; i++) {
+    const CmPeerDevice *device = g_ptr_array_index (devices, i);
     const char *key = claimed_key (device, cm_json_doc_root (answer));
     g_autoptr (GError) local = NULL;
-    if (key == NULL || !start_session (participant, db, device, key, &local))
+    if (key != NULL && start_session (participant, db, device, key, &local))
+      (*started)++;
+    else
       g_message ("No Olm session with device %s of %s: %s", device->device_id, device->user_id,
                  local != NULL ? local->message : "it has no signed one-time key to give");
   }
   return TRUE;
+}
+
+gboolean
+cm_channel_open (CmParticipant *participant, GPtrArray *devices, GError **error)
+{
+  g_autoptr (GPtrArray) missing = without_session (participant, devices, error);
+  guint started;
+
+  if (missing == NULL || missing->len == 0)
+    return missing != NULL;
+  return start_sessions (participant, missing, &started, error);
+}
+
+gboolean
+cm_channel_renew (CmParticipant *participant, const CmPeerDevice *device, GError **error)
+{
+  g_autoptr (GPtrArray) devices = g_ptr_array_new ();
+  guint started;
+
+  g_ptr_array_add (devices, (gpointer) device);
+  if (!start_sessions (participant, devices, &started, error))
+    return FALSE;
+  return started > 0 || refuse (error, "The device has no signed one-time key to give");
 }
 
 /* The plaintext names both ends with their keys, so that neither can be put in the other's place.
@@ -310,14 +334,16 @@ check_payload (CmParticipant *participant, const CmJson *payload, const char *se
 
 CmJsonDoc *
 cm_channel_decrypt (CmParticipant *participant, const CmJson *event, const char **sender_key,
-                    GError **error)
+                    gboolean *wedged, GError **error)
 {
+  GError *local = NULL;
   const CmJson *content = cm_json_get (event, "content");
   const char *sender = cm_json_get_text (event, "sender");
   const CmJson *message = cm_json_get_object (cm_json_get (content, "ciphertext"),
                                               cm_olm_account_curve25519 (participant->account));
   const char *body = cm_json_get_text (message, "body");
 
+  *wedged = FALSE;
   *sender_key = cm_json_get_text (content, "sender_key");
   if (g_strcmp0 (cm_json_get_text (content, "algorithm"), OLM) != 0 || *sender_key == NULL ||
       body == NULL || sender == NULL) {
@@ -325,9 +351,13 @@ cm_channel_decrypt (CmParticipant *participant, const CmJson *event, const char 
     return NULL;
   }
   g_autoptr (GBytes) plaintext =
-      decrypt (participant, *sender_key, cm_json_get_integer (message, "type", -1), body, error);
-  if (plaintext == NULL)
+      decrypt (participant, *sender_key, cm_json_get_integer (message, "type", -1), body, &local);
+  if (plaintext == NULL) {
+    *wedged = g_error_matches (local, CM_ERROR, CM_ERROR_FORBIDDEN) ||
+              g_error_matches (local, CM_ERROR, CM_ERROR_INVALID_PARAM);
+    g_propagate_error (error, local);
     return NULL;
+  }
   gsize length;
   const char *text = g_bytes_get_data (plaintext, &length);
   g_autoptr (CmJsonDoc) payload = cm_json_parse_object (text, length, error);

@@ -9,6 +9,8 @@ G_BEGIN_DECLS
 /* Starts sessions with those of @devices (of CmPeerDevice) that there is none with: claims their
  * one-time keys. Devices that have none to give stay without. */
 gboolean cm_channel_open (CmParticipant *participant, GPtrArray *devices, GError **error);
+/* Starts a session with a device whatever there is, and from then on uses that. */
+gboolean cm_channel_renew (CmParticipant *participant, const CmPeerDevice *device, GError **error);
 
 /* (transfer full) the content of the m.room.encrypted that carries (@type, @content) to @device;
  * NULL without @error when there is no session. The session is stored before this returns. */
@@ -17,8 +19,8 @@ CmJsonDoc *cm_channel_encrypt (CmParticipant *participant, const CmPeerDevice *d
 
 /* (transfer full) the payload of an m.room.encrypted to-device event: decrypted, and addressed by
  * and to whom it should be. @sender_key gets the identity key that it came from (borrowed from
- * @event). */
+ * @event). *@wedged: it is for this device, and no session opens it. */
 CmJsonDoc *cm_channel_decrypt (CmParticipant *participant, const CmJson *event,
-                               const char **sender_key, GError **error);
+                               const char **sender_key, gboolean *wedged, GError **error);
 
 G_END_DECLS

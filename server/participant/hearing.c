@@ -2,8 +2,8 @@
 
 #include "crypto/json-writer.h"
 #include "server/participant/channel.h"
-#include "server/participant/hearing.h"
 #include "server/participant/listeners.h"
+#include "server/participant/mending.h"
 #include "server/participant/room-keys.h"
 
 #include <string.h>
@@ -33,21 +33,25 @@ static void
 take_to_device (CmParticipant *participant, const CmJson *event)
 {
   g_autoptr (GError) error = NULL;
+  const char *sender = cm_json_get_text (event, "sender");
   const char *sender_key;
+  gboolean wedged;
 
   /* Room keys are believed only when they came over Olm. */
   if (g_strcmp0 (cm_json_get_text (event, "type"), "m.room.encrypted") != 0)
     return;
   g_rec_mutex_lock (&participant->crypto);
-  g_autoptr (CmJsonDoc) payload = cm_channel_decrypt (participant, event, &sender_key, &error);
+  g_autoptr (CmJsonDoc) payload =
+      cm_channel_decrypt (participant, event, &sender_key, &wedged, &error);
   const CmJson *inner = cm_json_doc_root (payload);
   if (payload != NULL && g_strcmp0 (cm_json_get_text (inner, "type"), "m.room_key") == 0)
-    cm_room_keys_receive (participant, cm_json_get_text (event, "sender"), sender_key,
-                          cm_json_get (inner, "content"), &error);
+    cm_room_keys_receive (participant, sender, sender_key, cm_json_get (inner, "content"), &error);
+  if (wedged)
+    cm_mending_begin (participant, sender, sender_key);
   g_rec_mutex_unlock (&participant->crypto);
   if (error != NULL)
-    g_message ("%s got a message from %s that it does not take: %s", participant->user_id,
-               cm_json_get_text (event, "sender"), error->message);
+    g_message ("%s got a message from %s that it does not take: %s", participant->user_id, sender,
+               error->message);
 }
 
 static void

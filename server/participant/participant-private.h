@@ -22,6 +22,7 @@ struct _CmParticipant {
   CmOlmAccount *account;
   CmPeers *peers;
   gint64 fallback_made_us; /* monotonic; 0 until the first */
+  GHashTable *mended; /* curve25519 key of a device -> when its session was replaced (gint64 *) */
 
   GMutex listeners_lock;
   GPtrArray *listeners; /* of Listener */

@@ -134,6 +134,7 @@ cm_participant_new (CmNode *node, GError **error)
   g_rec_mutex_init (&participant->crypto);
   g_mutex_init (&participant->listeners_lock);
   participant->peers = cm_peers_new (participant);
+  participant->mended = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   if (!ensure_account (participant, error) || !ensure_device (participant, error)) {
     cm_participant_free (participant);
     return NULL;
@@ -161,6 +162,7 @@ cm_participant_free (CmParticipant *participant)
   g_clear_pointer (&participant->undecrypted, g_ptr_array_unref);
   g_clear_pointer (&participant->account, cm_olm_account_free);
   cm_peers_free (participant->peers);
+  g_hash_table_unref (participant->mended);
   g_mutex_clear (&participant->listeners_lock);
   g_rec_mutex_clear (&participant->crypto);
   g_free (participant->since);
