@@ -45,18 +45,27 @@ cm_place_state (CmRooms *rooms, const CmRoomVersion *version, GPtrArray *ids, GE
 static CmStateMap *
 state_before (CmRooms *rooms, const CmGap *gap, const CmEvent *event, GError **error)
 {
-  GPtrArray *ids = g_hash_table_lookup (gap->states, event->event_id);
+  const GPtrArray *states = g_hash_table_lookup (gap->states, event->event_id);
 
-  if (ids == NULL)
+  if (states == NULL)
     return NULL;
-  g_autoptr (CmStateMap) fetched = cm_place_state (rooms, event->version, ids, error);
-  if (fetched == NULL || event->prev->len == 0)
-    return g_steal_pointer (&fetched);
-  g_autoptr (CmStateMap) known = cm_rooms_state_before (rooms, event, error);
-  if (known == NULL)
-    return NULL;
-  CmStateMap *const maps[] = { fetched, known };
-  return cm_event_store_resolve (cm_rooms_events (rooms), event->version, maps, 2, error);
+  g_autoptr (GPtrArray) maps = g_ptr_array_new_with_free_func ((GDestroyNotify) cm_state_map_unref);
+  for (guint i = 0; i < states->len; i++) {
+    CmStateMap *fetched = cm_place_state (rooms, event->version, states->pdata[i], error);
+    if (fetched == NULL)
+      return NULL;
+    g_ptr_array_add (maps, fetched);
+  }
+  if (event->prev->len > 0) {
+    CmStateMap *known = cm_rooms_state_before (rooms, event, error);
+    if (known == NULL)
+      return NULL;
+    g_ptr_array_add (maps, known);
+  }
+  if (maps->len == 1)
+    return cm_state_map_ref (maps->pdata[0]);
+  return cm_event_store_resolve (cm_rooms_events (rooms), event->version,
+                                 (CmStateMap *const *) maps->pdata, maps->len, error);
 }
 
 /* Events of which not enough could be had are left out; the newest, for which all is done, must not

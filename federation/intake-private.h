@@ -66,8 +66,8 @@ CmEvent *cm_ask_event (const CmAsk *ask, const char *event_id, GError **error);
 typedef struct {
   GPtrArray *outliers; /* of CmEvent: auth events and state, those named first */
   GPtrArray *events;   /* of CmEvent: the newest ancestors and the event, oldest first */
-  GHashTable *states;  /* event id -> GPtrArray of ids: the state before those whose prev events
-                          stay unknown */
+  GHashTable *states;  /* event id -> GPtrArray of GPtrArray of ids: before those whose prev events
+                          stay unknown, the states to be resolved */
   GArray *positions; /* NULL: they are the newest of the room; else they are history, and these its
                         places (gint64) */
 } CmGap;
@@ -84,6 +84,18 @@ CmGap *cm_gap_of_history (const CmAsk *ask, GPtrArray *events, GError **error);
 /* Asks for the auth events that @events lack; adds them to @outliers. */
 gboolean
 cm_ask_auth_events (const CmAsk *ask, GPtrArray *events, GPtrArray *outliers, GError **error);
+
+/* (transfer full) their ids, borrowed. */
+GHashTable *cm_event_ids (GPtrArray *events);
+
+/* missing-state.c */
+/* So few are asked one by one; more are had more cheaply with the whole state. */
+#define CM_ASK_SINGLE 10
+
+/* Adds the events of @wanted (ids) to @outliers; of those that cannot be had the log tells. */
+void cm_ask_each (const CmAsk *ask, GHashTable *wanted, GPtrArray *outliers);
+/* Puts the state before @event into @gap's states, and what of it is unknown among its outliers. */
+gboolean cm_ask_state_before (const CmAsk *ask, CmGap *gap, CmEvent *event, GError **error);
 
 /* intake-place.c */
 /* The state that the events of @ids make (transfer full): those that are stored and were not

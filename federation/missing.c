@@ -12,9 +12,6 @@
 #define MAX_ANCESTORS 200
 #define MAX_STATES    2
 
-/* So few are asked one by one; more are had more cheaply with the whole state. */
-#define MAX_SINGLE 10
-
 void
 cm_gap_free (CmGap *gap)
 {
@@ -52,8 +49,8 @@ new_gap_before (CmEvent *event)
   return gap;
 }
 
-static GHashTable *
-ids_of (GPtrArray *events)
+GHashTable *
+cm_event_ids (GPtrArray *events)
 {
   GHashTable *ids = g_hash_table_new (g_str_hash, g_str_equal);
 
@@ -77,7 +74,7 @@ lacks (GPtrArray *missing, GHashTable *ids)
 static GPtrArray *
 find_frontier (const CmAsk *ask, GPtrArray *events, GError **error)
 {
-  g_autoptr (GHashTable) ids = ids_of (events);
+  g_autoptr (GHashTable) ids = cm_event_ids (events);
   g_autoptr (GPtrArray) frontier = g_ptr_array_new ();
 
   for (guint i = 0; i < events->len; i++) {
@@ -117,7 +114,7 @@ find_extremities (const CmAsk *ask, GError **error)
 static gboolean
 add_new (GPtrArray *events, GPtrArray *found)
 {
-  g_autoptr (GHashTable) ids = ids_of (events);
+  g_autoptr (GHashTable) ids = cm_event_ids (events);
   guint before = events->len;
 
   for (guint i = 0; i < found->len && events->len < MAX_ANCESTORS; i++) {
@@ -159,73 +156,13 @@ ask_ancestors (const CmAsk *ask, CmGap *gap, GError **error)
   return TRUE;
 }
 
-/* Adds to @wanted those of @ids that are neither stored nor there. */
-static gboolean
-want_unknown (CmRooms *rooms, GPtrArray *ids, GHashTable *there, GHashTable *wanted, GError **error)
-{
-  g_autoptr (GPtrArray) known = cm_event_store_find_many (
-      cm_rooms_events (rooms), (const char *const *) ids->pdata, ids->len, error);
-
-  if (known == NULL)
-    return FALSE;
-  for (guint i = 0; i < ids->len; i++) {
-    if (known->pdata[i] == NULL && !g_hash_table_contains (there, ids->pdata[i]))
-      g_hash_table_add (wanted, ids->pdata[i]);
-  }
-  return TRUE;
-}
-
-/* Adds the events of @wanted (ids) to @gap's outliers; of those that cannot be had the log tells.
- */
-static void
-ask_each (const CmAsk *ask, GHashTable *wanted, GPtrArray *outliers)
-{
-  GHashTableIter iter;
-  gpointer id;
-
-  g_hash_table_iter_init (&iter, wanted);
-  while (g_hash_table_iter_next (&iter, &id, NULL)) {
-    g_autoptr (GError) failure = NULL;
-    CmEvent *event = cm_ask_event (ask, id, &failure);
-    if (event != NULL)
-      g_ptr_array_add (outliers, event);
-    else
-      g_debug ("%s does not give %s: %s", ask->server, (char *) id, failure->message);
-  }
-}
-
-/* The state before @event, as ids in @gap->states, and what of it is unknown as outliers. */
-static gboolean
-ask_state_before (const CmAsk *ask, CmGap *gap, const CmEvent *event, GError **error)
-{
-  g_autoptr (GPtrArray) state = NULL, chain = NULL;
-  g_autoptr (GHashTable) wanted = g_hash_table_new (g_str_hash, g_str_equal);
-  g_autoptr (GHashTable) there = ids_of (gap->outliers);
-  CmRooms *rooms = ask->intake->parts.rooms;
-
-  if (!cm_ask_state_ids (ask, event->event_id, &state, &chain, error) ||
-      !want_unknown (rooms, state, there, wanted, error) ||
-      !want_unknown (rooms, chain, there, wanted, error))
-    return FALSE;
-  if (g_hash_table_size (wanted) <= MAX_SINGLE) {
-    ask_each (ask, wanted, gap->outliers);
-  } else {
-    g_autoptr (GPtrArray) all = cm_ask_state (ask, event->event_id, error);
-    if (all == NULL)
-      return FALSE;
-    g_ptr_array_extend_and_steal (gap->outliers, g_steal_pointer (&all));
-  }
-  g_hash_table_insert (gap->states, g_strdup (event->event_id), g_steal_pointer (&state));
-  return TRUE;
-}
-
 /* (transfer container) the first of @events whose auth events are nowhere to be found, or all of
  * them as ids in @wanted. */
 static gboolean
 find_unauthorised (const CmAsk *ask, GPtrArray *events, GPtrArray *outliers, GHashTable *wanted,
                    const CmEvent **first, GError **error)
 {
-  g_autoptr (GHashTable) there = ids_of (outliers);
+  g_autoptr (GHashTable) there = cm_event_ids (outliers);
   GPtrArray *lists[] = { events, outliers };
 
   *first = NULL;
@@ -259,8 +196,8 @@ cm_ask_auth_events (const CmAsk *ask, GPtrArray *events, GPtrArray *outliers, GE
       return FALSE;
     if (first == NULL)
       return TRUE;
-    if (round > 0 && g_hash_table_size (wanted) <= MAX_SINGLE) {
-      ask_each (ask, wanted, outliers);
+    if (round > 0 && g_hash_table_size (wanted) <= CM_ASK_SINGLE) {
+      cm_ask_each (ask, wanted, outliers);
       return TRUE;
     }
     g_autoptr (GError) failure = NULL;
@@ -291,7 +228,7 @@ cm_gap_fetch_state (const CmAsk *ask, CmEvent *event, GError **error)
 {
   g_autoptr (CmGap) gap = new_gap_before (event);
 
-  if (!ask_state_before (ask, gap, event, error) ||
+  if (!cm_ask_state_before (ask, gap, event, error) ||
       !cm_ask_auth_events (ask, gap->events, gap->outliers, error))
     return NULL;
   sort_gap (gap);
@@ -311,7 +248,7 @@ cm_gap_fetch (const CmAsk *ask, CmEvent *event, GError **error)
   if (frontier->len > MAX_STATES)
     return cm_gap_fetch_state (ask, event, error);
   for (guint i = 0; i < frontier->len; i++) {
-    if (!ask_state_before (ask, gap, frontier->pdata[i], error))
+    if (!cm_ask_state_before (ask, gap, frontier->pdata[i], error))
       return NULL;
   }
   if (!cm_ask_auth_events (ask, gap->events, gap->outliers, error))
@@ -341,7 +278,7 @@ cm_gap_of_history (const CmAsk *ask, GPtrArray *events, GError **error)
   /* What stands on the others is left out: it can be asked for again. */
   g_ptr_array_sort (frontier, newest_first);
   for (guint i = 0; i < frontier->len && i < MAX_STATES; i++) {
-    if (!ask_state_before (ask, gap, frontier->pdata[i], error))
+    if (!cm_ask_state_before (ask, gap, frontier->pdata[i], error))
       return NULL;
   }
   if (!cm_ask_auth_events (ask, gap->events, gap->outliers, error))

@@ -107,6 +107,35 @@ def test_large_gap_is_jumped(federated, version):
     assert len(peer.requests) < 40
 
 
+@pytest.mark.parametrize("version", ["11", "12"])
+def test_gap_is_jumped_by_the_event_before_it(federated, version):
+    """A server that does not tell the state at what it gave may tell that at the event before."""
+    node, peer, _ = federated
+    alice, room = shared(federated, version)
+    room.add(room.message(DANA, "never asked for"))
+    start = {room.id_of(event) for event in room.state.values()}
+    lost = room.add(room.make(EVE, "m.room.member", {"membership": "join"}, EVE))
+    given = room.add(room.message(EVE, "given"))
+    last = room.add(room.message(DANA, "last"))
+
+    def missing(match, content, query):
+        return {"events": [given]} if room.id_of(last) in content["latest_events"] else (404, {"errcode": "M_NOT_FOUND", "error": ""})
+
+    def state_ids(match, content, query):
+        if query["event_id"] != [room.id_of(lost)]:
+            return 404, {"errcode": "M_NOT_FOUND", "error": "not that one"}
+        return {"pdu_ids": sorted(start), "auth_chain_ids": []}
+
+    peer.on("POST", "/get_missing_events/", missing)
+    peer.on("GET", "/state_ids/", state_ids)
+    assert peer.send(node, last) == {room.id_of(last): {}}
+    wait_for(lambda: bodies(alice, room.room_id) == ["last", "given"], what="both messages")
+    assert EVE in alice.get(f"/rooms/{room.room_id}/joined_members")["joined"]
+    # The event before the gap is known, yet stands outside of the graph.
+    peer.get(node, f"/_matrix/federation/v1/state_ids/{quote(room.room_id)}?event_id={quote(room.id_of(lost))}", expect=404)
+    alice.event(room.room_id, room.id_of(lost), expect=404)
+
+
 def test_soft_fail_bypass_through_a_gap(federated):
     """Who was banned does not come back by a gap before which, as his server says, he was not."""
     node, peer, _ = federated
