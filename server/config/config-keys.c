@@ -116,6 +116,8 @@ const CmConfigKey cm_config_keys[] = {
     "Search, directories, key claims, previews, by user." },
   { "limits", "media", CM_CONFIG_RATE, "10;100", RATE (CM_LIMIT_MEDIA),
     "Uploads and downloads, by user." },
+  { "limits", "remote_media", CM_CONFIG_RATE, "10;1000", RATE (CM_LIMIT_REMOTE_MEDIA),
+    "Megabytes fetched from other servers, each file one at least, by user." },
   { "limits", "federation", CM_CONFIG_RATE, "100;1000", RATE (CM_LIMIT_FEDERATION),
     "Requests of other servers, by server." },
 

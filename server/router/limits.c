@@ -105,7 +105,7 @@ find_bucket (Shard *shard, guint64 hash)
 typedef enum { LIMIT_TAKE, LIMIT_FORCE, LIMIT_LOOK } LimitMode;
 
 static gint64
-limits_use (CmLimits *limits, guint class, const char *key, LimitMode mode)
+limits_use (CmLimits *limits, guint class, const char *key, guint tokens, LimitMode mode)
 {
   if (limits == NULL || !limits->enabled || limits->paces[class].interval_us == 0)
     return 0;
@@ -117,7 +117,7 @@ limits_use (CmLimits *limits, guint class, const char *key, LimitMode mode)
 
   g_mutex_lock (&shard->lock);
   Bucket *bucket = find_bucket (shard, hash);
-  gint64 full_us = MAX (bucket->full_us, now_us) + pace->interval_us;
+  gint64 full_us = MAX (bucket->full_us, now_us) + tokens * pace->interval_us;
   gint64 excess_us = full_us - now_us - pace->depth_us;
   if (mode == LIMIT_TAKE && excess_us <= 0)
     bucket->full_us = full_us;
@@ -133,19 +133,36 @@ cm_limits_take (CmLimits *limits, CmLimitClass class, const char *key)
 {
   g_return_val_if_fail ((guint) class < CM_LIMIT_LAST && key != NULL, 0);
 
-  return limits_use (limits, class, key, LIMIT_TAKE);
+  return limits_use (limits, class, key, 1, LIMIT_TAKE);
+}
+
+gint64
+cm_limits_look (CmLimits *limits, CmLimitClass class, const char *key)
+{
+  g_return_val_if_fail ((guint) class < CM_LIMIT_LAST && key != NULL, 0);
+
+  return limits_use (limits, class, key, 1, LIMIT_LOOK);
+}
+
+void
+cm_limits_charge (CmLimits *limits, CmLimitClass class, const char *key, guint tokens)
+{
+  g_return_if_fail ((guint) class < CM_LIMIT_LAST && key != NULL);
+
+  /* As large as any bucket can be, for sums in gint64. */
+  limits_use (limits, class, key, MIN (tokens, 1000000), LIMIT_FORCE);
 }
 
 void
 cm_limits_penalise (CmLimits *limits, const char *key)
 {
-  limits_use (limits, FAILURES, key, LIMIT_FORCE);
+  limits_use (limits, FAILURES, key, 1, LIMIT_FORCE);
 }
 
 gint64
 cm_limits_penalty (CmLimits *limits, const char *key)
 {
-  return limits_use (limits, FAILURES, key, LIMIT_LOOK);
+  return limits_use (limits, FAILURES, key, 1, LIMIT_LOOK);
 }
 
 char *

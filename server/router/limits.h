@@ -27,6 +27,11 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (CmLimits, cm_limits_free)
  */
 gint64 cm_limits_take (CmLimits *limits, CmLimitClass class, const char *key);
 
+/* For what shows its price afterwards: 0, or the milliseconds for which @key has to wait, and
+ * nothing is taken; then @tokens are, on credit if need be. */
+gint64 cm_limits_look (CmLimits *limits, CmLimitClass class, const char *key);
+void cm_limits_charge (CmLimits *limits, CmLimitClass class, const char *key, guint tokens);
+
 /* Counts a failure of @key. The key should name both the account (normalised) and the address, and
  * in a second call the address alone: so that guessing ends without locking the owner out. */
 void cm_limits_penalise (CmLimits *limits, const char *key);

@@ -28,6 +28,7 @@ typedef enum {
   CM_LIMIT_READ,
   CM_LIMIT_HEAVY, /* search, directories, key claims, previews, thumbnails */
   CM_LIMIT_MEDIA,
+  CM_LIMIT_REMOTE_MEDIA, /* charged by the megabyte that is fetched, and no class of a route */
   CM_LIMIT_FEDERATION,
   CM_LIMIT_LAST
 } CmLimitClass;

@@ -37,6 +37,23 @@ test_refill (void)
 }
 
 static void
+test_charge (void)
+{
+  g_autoptr (CmLimits) limits = cm_limits_new (TRUE, rates);
+
+  /* More than there is: two seconds a token, three of them, and one that was wanted. */
+  cm_limits_charge (limits, CM_LIMIT_LOGIN, "@a:test", 5);
+  gint64 wait_ms = cm_limits_look (limits, CM_LIMIT_LOGIN, "@a:test");
+  g_assert_cmpint (wait_ms, >, 5900);
+  g_assert_cmpint (wait_ms, <=, 6001);
+  /* A debt has an end, and looking costs nothing. */
+  cm_limits_charge (limits, CM_LIMIT_LOGIN, "@a:test", G_MAXUINT);
+  g_assert_cmpint (cm_limits_look (limits, CM_LIMIT_LOGIN, "@a:test"), <=, 8001);
+  for (guint i = 0; i < 10; i++)
+    g_assert_cmpint (cm_limits_look (limits, CM_LIMIT_LOGIN, "@b:test"), ==, 0);
+}
+
+static void
 test_off (void)
 {
   g_autoptr (CmLimits) off = cm_limits_new (FALSE, rates);
@@ -109,6 +126,7 @@ main (int argc, char **argv)
   g_test_init (&argc, &argv, NULL);
   g_test_add_func ("/limits/burst", test_burst);
   g_test_add_func ("/limits/refill", test_refill);
+  g_test_add_func ("/limits/charge", test_charge);
   g_test_add_func ("/limits/off", test_off);
   g_test_add_func ("/limits/rate-limit-bypass/failures", test_failures);
   g_test_add_func ("/limits/rate-limit-bypass/flood-of-keys", test_flood_of_keys);
