@@ -4,12 +4,15 @@
 #include "server/config/config.h"
 #include "server/media/fetch.h"
 #include "server/media/header-value.h"
+#include "server/router/limits.h"
 
 #include <string.h>
 #include <unistd.h>
 
 /* last_used_ts is written this often at most. */
 #define TOUCH_MS G_GINT64_CONSTANT (3600000)
+
+#define MEGABYTE (1024 * 1024)
 
 #define OCTETS "application/octet-stream"
 
@@ -136,36 +139,50 @@ reply_content (const Serving *serving, const CmMedia *media, GError **error)
 
 /* Boards a flight, which may end at any moment: @serving is not to be touched any more. */
 static CmReply *
-board (CmFlights *flights, const char *key, const char *group, Serving *serving, GError **error)
+board (CmFlights *flights, const char *key, const char *server, Serving *serving, GError **error)
 {
-  if (cm_flights_board (flights, key, group, serving))
+  const CmRequester *requester = cm_call_requester (serving->call);
+  g_autofree char *asker =
+      g_strdup (requester->user_id != NULL ? requester->user_id : requester->origin);
+
+  if (cm_flights_board (flights, key, asker, server, serving))
     return CM_REPLY_LATER;
   fail (error, CM_ERROR_UNAVAILABLE, "The server is too busy");
   return NULL;
 }
 
+/* Application services are trusted with their own pace. */
+static gboolean
+is_metered (const Serving *serving)
+{
+  return cm_call_requester (serving->call)->appservice == NULL;
+}
+
 static CmReply *
 fetch_first (Serving *serving, GError **error)
 {
-  g_autofree char *key = g_strdup_printf ("%s/%s", serving->ask.server, serving->ask.media_id);
-  g_autofree char *group = g_strdup (serving->ask.server);
+  g_autofree char *server = g_strdup (serving->ask.server);
+  g_autofree char *key = g_strdup_printf ("%s/%s", server, serving->ask.media_id);
+  gint64 wait_ms = is_metered (serving)
+                       ? cm_limits_look (serving->store->node->limits, CM_LIMIT_REMOTE_MEDIA,
+                                         cm_call_user (serving->call))
+                       : 0;
 
+  if (wait_ms > 0)
+    return cm_reply_limited (wait_ms);
   serving->fetched = TRUE;
-  return board (serving->store->fetches, key, group, serving, error);
+  return board (serving->store->fetches, key, server, serving, error);
 }
 
 static CmReply *
 make_first (Serving *serving, const char *sha256, GError **error)
 {
-  const CmRequester *requester = cm_call_requester (serving->call);
   g_autofree char *kind = cm_thumbnail_kind (&serving->ask.size);
   g_autofree char *key = g_strdup_printf ("%s-%s", sha256, kind);
-  g_autofree char *group =
-      g_strdup (requester->user_id != NULL ? requester->user_id : requester->origin);
 
   serving->made = TRUE;
   serving->sha256 = g_strdup (sha256);
-  return board (serving->store->thumbnails, key, group, serving, error);
+  return board (serving->store->thumbnails, key, NULL, serving, error);
 }
 
 static CmReply *
@@ -317,7 +334,11 @@ cm_media_serving_fetch (gpointer data, GError **error)
   CmMediaStore *store = serving->store;
   g_autoptr (CmFilePart) part = cm_media_fetch (store->node, serving->ask.server,
                                                 serving->ask.media_id, serving->ask.wait_ms, error);
+  gsize length = part != NULL ? g_bytes_get_size (part->content) : 0;
 
+  if (is_metered (serving))
+    cm_limits_charge (store->node->limits, CM_LIMIT_REMOTE_MEDIA, cm_call_user (serving->call),
+                      1 + (guint) (length / MEGABYTE));
   return part != NULL &&
          cm_media_store_keep (store, serving->ask.server, serving->ask.media_id, part, error);
 }

@@ -12,14 +12,12 @@
 #define RESERVED_MS  (24 * G_GINT64_CONSTANT (3600000))
 #define MAX_RESERVED 20
 
-/* A fetched file is held in memory before it is written: so many at a time, and so many of them for
- * one server. */
-#define FETCH_THREADS    8
-#define FETCHES_A_SERVER 3
+/* A fetched file is held in memory before it is written: so many at a time, and so many of them
+ * from one server or for one user. */
+static const CmFlightsSize fetches_size = { 12, 4, 256 };
 /* Each is a process that computes. */
-#define THUMBNAIL_THREADS 2
-#define THUMBNAILS_A_USER 1
-#define MAX_WAITING       512
+static const CmFlightsSize thumbnails_size = { 2, 1, 256 };
+#define MAX_WAITING 512
 
 static gint64
 now_ms (void)
@@ -63,10 +61,9 @@ cm_media_store_new (CmNode *node, GError **error)
   store->node = node;
   if (!open_store (store, error))
     return NULL;
-  store->fetches = cm_flights_new (FETCH_THREADS, FETCHES_A_SERVER, MAX_WAITING,
-                                   cm_media_serving_fetch, cm_media_serving_resume);
-  store->thumbnails = cm_flights_new (THUMBNAIL_THREADS, THUMBNAILS_A_USER, MAX_WAITING,
-                                      cm_media_serving_make, cm_media_serving_resume);
+  store->fetches = cm_flights_new (&fetches_size, cm_media_serving_fetch, cm_media_serving_resume);
+  store->thumbnails =
+      cm_flights_new (&thumbnails_size, cm_media_serving_make, cm_media_serving_resume);
   store->waits = cm_waits_new (MAX_WAITING, cm_media_serving_come);
   store->thumbnailers = cm_thumbnailers_new ();
   return g_steal_pointer (&store);

@@ -1,6 +1,7 @@
 """Files of other servers."""
 
 import concurrent.futures
+import gzip
 import threading
 import time
 
@@ -10,6 +11,7 @@ import machine
 import pictures
 from remote import Remote, answer_json, error, multipart
 from test_media import DOWNLOAD, disposition, download, failed, put, reserve, thumbnail, upload
+from test_media_hostile import memory
 
 FEDERATION = "/_matrix/federation/v1/media/download/"
 OPENLY = "/_matrix/media/v3/download/"
@@ -320,6 +322,73 @@ def test_CVE_2024_37303_remote_files_are_limited(make_node, authority, remote):
     remote.answers[FEDERATION] = multipart(b"x")
     statuses = [download(user, f"remote.localhost/id{number}").status_code for number in range(60)]
     assert 429 in statuses and len(remote.asked) < 40
+
+
+def test_CVE_2024_37303_remote_bytes_are_metered(make_node, authority, remote):
+    limits = {"limits": {"enabled": True, "register": "1000;1000", "media": "1000;1000", "remote_media": "0.01;20"}}
+    node = start_beside(make_node, authority, remote, limits)
+    user, other = node.client("alice"), node.client("bob")
+    remote.answers[FEDERATION] = multipart(b"x" * (9 << 20))
+    assert [download(user, f"remote.localhost/id{number}").status_code for number in range(4)] == [200, 200, 429, 429]
+    assert len(remote.asked) == 2
+    # What is here already costs nothing, and everybody has an allowance.
+    assert download(user, "remote.localhost/id0").status_code == 200
+    assert download(other, "remote.localhost/id2").status_code == 200
+
+
+def test_CVE_2024_37303_one_user_cannot_hold_up_the_rest(make_node, authority):
+    """Many servers that say nothing, asked by one user."""
+    silent = [Remote(f"silent{number}.localhost", authority) for number in range(6)]
+    good = Remote("good.localhost", authority)
+    places = ";".join(f"{server.name}={server.place}" for server in [*silent, good])
+    node = make_node("here.localhost", {"federation": {"resolve": places, "ca_file": authority.ca}}).start()
+    greedy, modest = node.client("alice"), node.client("bob")
+    going_on = threading.Event()
+
+    def hang(path):
+        going_on.wait(30)
+        return multipart(b"late")(path)
+
+    for server in silent:
+        server.answers[FEDERATION] = hang
+    good.answers[FEDERATION] = multipart(b"good")
+    with concurrent.futures.ThreadPoolExecutor(24) as pool:
+        waiting = [pool.submit(download, greedy.twin(), f"{server.name}/id{number}") for number in range(4) for server in silent]
+        machine.wait_for(lambda: sum(len(server.asked) for server in silent) >= 4, 10, what="the requests")
+        began = time.monotonic()
+        assert download(modest, "good.localhost/abcdef").content == b"good"
+        assert time.monotonic() - began < 5
+        going_on.set()
+        assert {each.result().content for each in waiting} == {b"late"}
+    for server in [*silent, good]:
+        server.stop()
+
+
+@pytest.mark.parametrize("encoding", ["gzip", "deflate", "br"])
+def test_CVE_2021_21274_outbound_response_size_of_packed_files(beside, remote, user, encoding):
+    """Nothing that swells is unpacked."""
+    kind, body = multipart(b"x" * (200 << 20))("")[1:]
+    remote.answers[FEDERATION] = lambda path: (200, {**kind, "Content-Encoding": encoding}, gzip.compress(body, 1))
+    before = memory(beside)
+    assert failed(download(user, "remote.localhost/abcdef"))[0] == 502
+    assert memory(beside) - before < 60
+
+
+def test_CVE_2021_21274_outbound_response_size_of_endless_files(beside, remote, user):
+    """Cut off when it is too much, or when time is up; and a length is believed as far as it is kept."""
+    def endless(wfile):
+        wfile.write(b"--b1\r\n\r\n{}\r\n--b1\r\nContent-Type: text/plain\r\n\r\n")
+        while True:
+            wfile.write(b"x" * (1 << 20))
+
+    remote.answers[FEDERATION] = lambda path: (200, {"Content-Type": "multipart/mixed; boundary=b1", "Content-Length": str(1 << 40)}, endless)
+    before = memory(beside)
+    assert failed(download(user, "remote.localhost/abcdef")) == (502, "M_TOO_LARGE")
+    assert memory(beside) - before < 200
+    short = multipart(b"short")("")
+    remote.answers[FEDERATION] = lambda path: (200, {**short[1], "Content-Length": "1000"}, short[2])
+    assert failed(download(user, "remote.localhost/short"))[0] == 502
+    assert beside.sql("SELECT count (*) FROM media") == "0\n"
 
 
 def test_without_federation_nobody_is_asked(make_node, authority, remote):

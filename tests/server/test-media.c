@@ -398,17 +398,17 @@ static void
 test_flights_share_work (void)
 {
   Seen seen = { 0 };
-  CmFlights *flights = cm_flights_new (2, 2, 10, do_work, note_end);
+  CmFlights *flights = cm_flights_new (&(CmFlightsSize){ 2, 2, 10 }, do_work, note_end);
 
   for (guint i = 0; i < 5; i++)
-    g_assert_true (cm_flights_board (flights, "key", "group", &seen));
+    g_assert_true (cm_flights_board (flights, "key", "group", NULL, &seen));
   wait_for (&seen, &seen.worked, 1);
-  g_assert_true (cm_flights_board (flights, "key", "group", &seen));
+  g_assert_true (cm_flights_board (flights, "key", "group", NULL, &seen));
   let_work (&seen);
   wait_for (&seen, &seen.ended, 6);
   g_assert_cmpuint (seen.worked, ==, 1);
   g_assert_cmpuint (seen.failed, ==, 0);
-  g_assert_true (cm_flights_board (flights, "key", "group", &seen));
+  g_assert_true (cm_flights_board (flights, "key", "group", NULL, &seen));
   wait_for (&seen, &seen.ended, 7);
   g_assert_cmpuint (seen.worked, ==, 2);
   cm_flights_free (flights);
@@ -418,13 +418,34 @@ static void
 test_flights_are_fair (void)
 {
   Seen slow = { 0 }, fast = { .open = TRUE };
-  CmFlights *flights = cm_flights_new (3, 2, 10, do_work, note_end);
+  CmFlights *flights = cm_flights_new (&(CmFlightsSize){ 3, 2, 10 }, do_work, note_end);
   static const char *const keys[] = { "a", "b", "c", "d" };
 
   for (guint i = 0; i < G_N_ELEMENTS (keys); i++)
-    g_assert_true (cm_flights_board (flights, keys[i], "slow", &slow));
+    g_assert_true (cm_flights_board (flights, keys[i], "slow", NULL, &slow));
   wait_for (&slow, &slow.worked, 2);
-  g_assert_true (cm_flights_board (flights, "e", "fast", &fast));
+  g_assert_true (cm_flights_board (flights, "e", "fast", NULL, &fast));
+  wait_for (&fast, &fast.ended, 1);
+  g_assert_cmpuint (slow.worked, ==, 2);
+  let_work (&slow);
+  wait_for (&slow, &slow.ended, 4);
+  g_assert_cmpuint (slow.most, ==, 2);
+  cm_flights_free (flights);
+}
+
+/* Neither a slow server nor a user who asks many of them. */
+static void
+test_flights_are_fair_to_both_parties (void)
+{
+  Seen slow = { 0 }, fast = { .open = TRUE };
+  CmFlights *flights = cm_flights_new (&(CmFlightsSize){ 3, 2, 10 }, do_work, note_end);
+  static const char *const keys[] = { "a", "b", "c", "d" };
+
+  /* Each key a server of its own. */
+  for (guint i = 0; i < G_N_ELEMENTS (keys); i++)
+    g_assert_true (cm_flights_board (flights, keys[i], "greedy", keys[i], &slow));
+  wait_for (&slow, &slow.worked, 2);
+  g_assert_true (cm_flights_board (flights, "e", "modest", "c", &fast));
   wait_for (&fast, &fast.ended, 1);
   g_assert_cmpuint (slow.worked, ==, 2);
   let_work (&slow);
@@ -437,16 +458,19 @@ static void
 test_flights_are_bounded (void)
 {
   Seen seen = { 0 };
-  CmFlights *flights = cm_flights_new (1, 1, 2, do_work, note_end);
+  CmFlights *flights = cm_flights_new (&(CmFlightsSize){ 1, 1, 2 }, do_work, note_end);
 
-  g_assert_true (cm_flights_board (flights, "a", "group", &seen));
+  g_assert_true (cm_flights_board (flights, "a", "group", NULL, &seen));
   wait_for (&seen, &seen.worked, 1);
-  g_assert_true (cm_flights_board (flights, "b", "group", &seen));
-  g_assert_true (cm_flights_board (flights, "c", "group", &seen));
-  g_assert_false (cm_flights_board (flights, "d", "group", &seen));
-  g_assert_true (cm_flights_board (flights, "c", "group", &seen));
+  g_assert_true (cm_flights_board (flights, "b", "group", NULL, &seen));
+  g_assert_true (cm_flights_board (flights, "c", "group", NULL, &seen));
+  g_assert_false (cm_flights_board (flights, "d", "group", NULL, &seen));
+  g_assert_true (cm_flights_board (flights, "c", "group", NULL, &seen));
+  /* Somebody else's queue is another, unless it is about the same server. */
+  g_assert_false (cm_flights_board (flights, "e", "other", "group", &seen));
+  g_assert_true (cm_flights_board (flights, "e", "other", NULL, &seen));
   let_work (&seen);
-  wait_for (&seen, &seen.ended, 4);
+  wait_for (&seen, &seen.ended, 5);
   cm_flights_free (flights);
 }
 
@@ -461,11 +485,11 @@ static void
 test_flights_end (void)
 {
   Seen seen = { 0 };
-  CmFlights *flights = cm_flights_new (1, 1, 10, do_work, note_end);
+  CmFlights *flights = cm_flights_new (&(CmFlightsSize){ 1, 1, 10 }, do_work, note_end);
 
-  g_assert_true (cm_flights_board (flights, "a", "group", &seen));
+  g_assert_true (cm_flights_board (flights, "a", "group", NULL, &seen));
   wait_for (&seen, &seen.worked, 1);
-  g_assert_true (cm_flights_board (flights, "b", "group", &seen));
+  g_assert_true (cm_flights_board (flights, "b", "group", NULL, &seen));
   GThread *ending = g_thread_new ("ending", free_flights, flights);
   g_usleep (50000);
   let_work (&seen);
@@ -532,6 +556,8 @@ main (int argc, char **argv)
   g_test_add_func ("/media/files", test_files);
   g_test_add_func ("/media/flights/share-work", test_flights_share_work);
   g_test_add_func ("/media/flights/are-fair", test_flights_are_fair);
+  g_test_add_func ("/media/flights/are-fair-to-both-parties",
+                   test_flights_are_fair_to_both_parties);
   g_test_add_func ("/media/flights/are-bounded", test_flights_are_bounded);
   g_test_add_func ("/media/flights/end", test_flights_end);
   g_test_add_func ("/media/waits", test_waits);

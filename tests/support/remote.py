@@ -10,7 +10,7 @@ import machine
 
 class Remote:
     """answers: {path prefix: function (path) -> (status, headers, body)}. `asked` lists the requests that came, as (path, headers).
-    Anything else is 404 M_UNRECOGNIZED."""
+    A body may be a function that writes it. Anything else is 404 M_UNRECOGNIZED."""
 
     def __init__(self, name, authority, address="127.0.0.1"):
         self.name, self.answers, self.asked = name, {}, []
@@ -37,10 +37,15 @@ class Remote:
 
             def give(self, status, headers, body):
                 self.send_response(status)
-                for name, value in {"Content-Length": str(len(body)), **headers}.items():
+                length = {} if callable(body) else {"Content-Length": str(len(body))}
+                for name, value in {**length, **headers}.items():
                     self.send_header(name, value)
                 self.end_headers()
-                self.wfile.write(body)
+                try:
+                    body(self.wfile) if callable(body) else self.wfile.write(body)
+                except OSError:
+                    pass  # the other side has had enough
+                self.close_connection |= "Content-Length" in headers
 
             def log_message(self, *arguments):
                 pass
