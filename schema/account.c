@@ -26,6 +26,10 @@ static const CmSql sql_list = { "account_list",
 static const CmSql sql_set_password = {
   "account_set_password", "UPDATE account SET password_hash = $2 WHERE user_id = $1"
 };
+static const CmSql sql_promote = {
+  "account_promote", "UPDATE account SET origin = 'local', password_hash = $2"
+                     " WHERE user_id = $1 AND origin = 'guest' AND state = 'active'"
+};
 static const CmSql sql_set_locked = {
   "account_set_locked", "UPDATE account SET state = CASE WHEN $2 THEN 'locked' ELSE 'active' END"
                         " WHERE user_id = $1 AND state <> 'deactivated'"
@@ -220,6 +224,12 @@ gboolean
 cm_account_set_password (CmDb *db, const char *user_id, const char *hash, GError **error)
 {
   return set (db, &sql_set_password, CM_ARGS (CM_TEXT (user_id), CM_TEXT (hash)), error);
+}
+
+gboolean
+cm_account_promote (CmDb *db, const char *user_id, const char *hash, GError **error)
+{
+  return set (db, &sql_promote, CM_ARGS (CM_TEXT (user_id), CM_TEXT (hash)), error);
 }
 
 void

@@ -6,7 +6,8 @@
 
 G_BEGIN_DECLS
 
-/* Who vouches for an account; it never changes, and only that authenticator is asked. */
+/* Who vouches for an account; it never changes (but that a guest may settle down), and only that
+ * authenticator is asked. */
 typedef enum {
   CM_ORIGIN_LOCAL,      /* a password of its own */
   CM_ORIGIN_LDAP,       /* the company's directory */
@@ -61,6 +62,8 @@ GPtrArray *cm_account_list (CmDb *db, const char *after, gint64 limit, GError **
 
 /* Each is CM_ERROR_NOT_FOUND without such an account. */
 gboolean cm_account_set_password (CmDb *db, const char *user_id, const char *hash, GError **error);
+/* Makes a guest's account one with a password; CM_ERROR_NOT_FOUND for what is no guest's. */
+gboolean cm_account_promote (CmDb *db, const char *user_id, const char *hash, GError **error);
 /* These two not of a deactivated one, which stays so. */
 gboolean cm_account_set_locked (CmDb *db, const char *user_id, gboolean locked, GError **error);
 gboolean

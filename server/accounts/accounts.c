@@ -198,6 +198,19 @@ cm_accounts_create (CmNode *node, const CmNewAccount *new, GError **error)
          store_profile (db, new, now, error) && cm_transaction_commit (transaction, error);
 }
 
+gboolean
+cm_accounts_promote_guest (CmNode *node, const char *user_id, const char *hash, GError **error)
+{
+  {
+    g_autoptr (CmDb) db = cm_pool_get (node->pool, error);
+    if (!db || !cm_account_promote (db, user_id, hash, error))
+      return FALSE;
+  }
+  /* His tokens stay, and are a guest's no more. */
+  cm_session_cache_drop (node->accounts->sessions, user_id, NULL);
+  return TRUE;
+}
+
 static gboolean
 set_password (CmNode *node, const char *user_id, const char *hash, GError **error)
 {

@@ -52,6 +52,13 @@ typedef struct {
 /* Makes an account. CM_ERROR_USER_IN_USE when the name is taken. */
 gboolean cm_accounts_create (CmNode *node, const CmNewAccount *account, GError **error);
 
+/* (transfer full) the guest whose access token that is; CM_ERROR_FORBIDDEN for what is no guest's.
+ */
+char *cm_accounts_guest (CmNode *node, const char *token, GError **error);
+/* Gives a guest an account like everybody's ("Guest Access"). */
+gboolean cm_accounts_promote_guest (CmNode *node, const char *user_id, const char *hash,
+                                    GError **error);
+
 /* Sets the password of a local account; @logout: all devices but @keep are signed out. */
 gboolean cm_accounts_change_password (CmNode *node, const char *user_id, const char *hash,
                                       gboolean logout, const char *keep, GError **error);

@@ -155,3 +155,19 @@ cm_accounts_authenticate (CmNode *node, CmCall *call, const char *token, CmAuth 
   requester->admin = session->admin;
   return requester;
 }
+
+char *
+cm_accounts_guest (CmNode *node, const char *token, GError **error)
+{
+  g_autoptr (GError) failure = NULL;
+  g_autoptr (CmSession) session = find_session (node, token, &failure);
+  if (failure && !g_error_matches (failure, CM_ERROR, CM_ERROR_UNKNOWN_TOKEN)) {
+    g_propagate_error (error, g_steal_pointer (&failure));
+    return NULL;
+  }
+  gboolean good = session && session->guest && session->state == CM_ACCOUNT_ACTIVE &&
+                  (session->expires_ts == 0 || session->expires_ts > cm_now_ms ());
+  if (!good)
+    refuse (error, CM_ERROR_FORBIDDEN, "guest_access_token is no guest's");
+  return good ? g_strdup (session->user_id) : NULL;
+}

@@ -127,6 +127,26 @@ def test_guest(node):
     guest.get("/account/3pid", expect=(403, "M_GUEST_ACCESS_FORBIDDEN"))
 
 
+def test_a_guest_settles_down(node):
+    guest, stranger = (signed_in(node, node.client().post("/register?kind=guest", {})) for _ in range(2))
+    body = {"username": guest.user_id[1:].split(":")[0], "password": "correct horse", "auth": {"type": "m.login.dummy"}}
+
+    def register(expect=200, **more):
+        return node.client().post("/register", {**body, **more}, expect=expect)
+
+    register(expect=(400, "M_USER_IN_USE"))
+    for token in (stranger.token, "nonsense", node.new_user().token):
+        register(expect=(403, "M_FORBIDDEN"), guest_access_token=token)
+    register(expect=(400, "M_MISSING_PARAM"), guest_access_token=guest.token, username=None)
+    answer = register(guest_access_token=guest.token)
+    assert answer["user_id"] == guest.user_id
+    for token in (answer["access_token"], guest.token):
+        assert guest.get("/account/whoami", token=token)["is_guest"] is False
+        guest.get("/account/3pid", token=token)
+    assert node.client().login(guest.user_id, "correct horse").user_id == guest.user_id
+    register(expect=(403, "M_FORBIDDEN"), guest_access_token=guest.token)
+
+
 def test_available(node):
     user = node.new_user()
     name = user.user_id[1:].split(":")[0]

@@ -72,3 +72,4 @@ def test_capabilities(user):
     assert versions["default"] == "12"
     assert {"10", "11", "12"} <= {name for name, state in versions["available"].items() if state == "stable"}
     assert capabilities["m.change_password"]["enabled"] is True
+    assert capabilities["m.profile_fields"] == {"enabled": True}

@@ -8,8 +8,8 @@
 
 /* Every version whose client-server API this node serves, oldest first. */
 static const char *const spec_versions[] = {
-  "r0.6.1", "v1.1", "v1.2", "v1.3",  "v1.4",  "v1.5",  "v1.6",
-  "v1.7",   "v1.8", "v1.9", "v1.10", "v1.11", "v1.12",
+  "r0.6.1", "v1.1",  "v1.2",  "v1.3",  "v1.4",  "v1.5",  "v1.6",  "v1.7",  "v1.8",
+  "v1.9",   "v1.10", "v1.11", "v1.12", "v1.13", "v1.14", "v1.15", "v1.16", "v1.17",
 };
 
 /* GET /_matrix/client/versions */
@@ -59,6 +59,7 @@ capabilities (CmCall *call, GError **error)
   put_room_versions (writer, config->rooms.default_version);
   /* Where a directory keeps the passwords, they are changed there. */
   put_capability (writer, "m.change_password", config->ldap.uri == NULL);
+  put_capability (writer, "m.profile_fields", TRUE);
   put_capability (writer, "m.set_displayname", TRUE);
   put_capability (writer, "m.set_avatar_url", TRUE);
   put_capability (writer, "m.3pid_changes", FALSE);

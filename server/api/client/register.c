@@ -47,16 +47,34 @@ register_guest (CmCall *call, GError **error)
   return tokens ? cm_session_reply (node, tokens) : NULL;
 }
 
-/* (transfer full) the id that "username" asks for, if it is free; a random one without it. */
+/* (transfer full) the guest who wants to stay, under the name that he has (client-server, "Guest
+ * Access"). */
 static char *
-wanted_user_id (CmNode *node, const CmJson *body, GError **error)
+settling_guest (CmNode *node, const char *token, const char *username, GError **error)
+{
+  g_autofree char *guest = cm_accounts_guest (node, token, error);
+  g_autofree char *user_id = guest ? cm_accounts_user_id (node, username, error) : NULL;
+  if (!user_id)
+    return NULL;
+  if (strcmp (user_id, guest) == 0)
+    return g_steal_pointer (&user_id);
+  return (char *) fail (error, CM_ERROR_FORBIDDEN, "username is not that of the guest");
+}
+
+/* (transfer full) the id that "username" asks for, if it is free; a random one without it.
+ * @guest_token: nullable. */
+static char *
+wanted_user_id (CmNode *node, const CmJson *body, const char *guest_token, GError **error)
 {
   const CmJson *username = cm_json_get (body, "username");
   if (cm_json_type (username) == CM_JSON_ABSENT || cm_json_type (username) == CM_JSON_NULL)
-    return random_user_id (node, "u");
+    return guest_token ? (char *) fail (error, CM_ERROR_MISSING_PARAM, "username is missing")
+                       : random_user_id (node, "u");
   if (cm_json_type (username) != CM_JSON_STRING)
     return (char *) fail (error, CM_ERROR_BAD_JSON, "username must be a text");
   const char *name = cm_json_text (username);
+  if (guest_token)
+    return settling_guest (node, guest_token, name ? name : "", error);
   g_autofree char *user_id = cm_accounts_new_user_id (node, name ? name : "", error);
   return user_id && cm_accounts_check_free (node, user_id, error) ? g_steal_pointer (&user_id)
                                                                   : NULL;
@@ -71,13 +89,14 @@ make_plan (CmCall *call, GError **error)
   const CmJson *body = cm_call_json (call);
   CmSignIn sign_in = { 0 };
   gboolean inhibit_login;
-  const char *password;
+  const char *password, *guest_token;
 
   if (!cm_body_text (body, "password", CM_PASSWORD_MAX_BYTES, &password, error) ||
       !cm_body_boolean (body, "inhibit_login", FALSE, &inhibit_login, error) ||
+      !cm_body_text (body, "guest_access_token", 512, &guest_token, error) ||
       !cm_session_params (body, &sign_in, error))
     return NULL;
-  g_autofree char *user_id = wanted_user_id (node, body, error);
+  g_autofree char *user_id = wanted_user_id (node, body, guest_token, error);
   if (!user_id)
     return NULL;
   g_autofree char *hash =
@@ -88,6 +107,7 @@ make_plan (CmCall *call, GError **error)
   cm_json_open_object (writer, NULL);
   cm_json_put_text (writer, "user_id", user_id);
   cm_json_put_text (writer, "password_hash", hash);
+  cm_json_put_boolean (writer, "was_guest", guest_token != NULL);
   cm_json_put_text (writer, "device_id", sign_in.device_id);
   cm_json_put_text (writer, "initial_device_display_name", sign_in.display_name);
   cm_json_put_boolean (writer, "refresh_token", sign_in.refreshable);
@@ -108,15 +128,17 @@ was_made (CmNode *node, const char *user_id, const char *hash)
 }
 
 static gboolean
-create (CmNode *node, const char *user_id, const char *hash, GError **error)
+create (CmNode *node, const char *user_id, const char *hash, gboolean was_guest, GError **error)
 {
   g_autoptr (GError) failure = NULL;
   const CmNewAccount account = { .user_id = user_id,
                                  .origin = CM_ORIGIN_LOCAL,
                                  .password_hash = hash };
-  if (cm_accounts_create (node, &account, &failure))
+  if (was_guest ? cm_accounts_promote_guest (node, user_id, hash, &failure)
+                : cm_accounts_create (node, &account, &failure))
     return TRUE;
-  if (g_error_matches (failure, CM_ERROR, CM_ERROR_USER_IN_USE) && was_made (node, user_id, hash))
+  if (g_error_matches (failure, CM_ERROR, was_guest ? CM_ERROR_NOT_FOUND : CM_ERROR_USER_IN_USE) &&
+      was_made (node, user_id, hash))
     return TRUE;
   g_propagate_error (error, g_steal_pointer (&failure));
   return FALSE;
@@ -130,7 +152,8 @@ carry_out (CmNode *node, const CmJson *plan, GError **error)
   CmSignIn sign_in = { .user_id = user_id };
   if (!hash)
     return fail (error, CM_ERROR_MISSING_PARAM, "password is missing");
-  if (!cm_session_params (plan, &sign_in, error) || !create (node, user_id, hash, error))
+  gboolean was_guest = cm_json_get_boolean (plan, "was_guest", FALSE);
+  if (!cm_session_params (plan, &sign_in, error) || !create (node, user_id, hash, was_guest, error))
     return NULL;
   if (cm_json_get_boolean (plan, "inhibit_login", FALSE))
     return cm_session_reply_without (node, user_id);
