@@ -18,9 +18,10 @@ struct _CmRooms {
   guint32 member_sym;     /* "m.room.member" */
   GMutex mutex;           /* guards what follows */
   GCond idle;
-  GHashTable *rooms; /* room id -> CmRoom */
-  GQueue lru;        /* the newest first */
-  guint in_flight;   /* writes and retries that are not through */
+  GHashTable *rooms;  /* room id -> CmRoom */
+  GQueue lru;         /* the newest first */
+  GHashTable *erased; /* set of syms of users; NULL: nobody */
+  guint in_flight;    /* writes and retries that are not through */
 };
 
 /* Order of locks: a room's lock, then rooms->mutex or room->view_mutex; never the other way. */

@@ -125,6 +125,7 @@ cm_rooms_free (CmRooms *rooms)
   while (rooms->lru.head != NULL)
     unlist (rooms, rooms->lru.head->data);
   g_hash_table_unref (rooms->rooms);
+  g_clear_pointer (&rooms->erased, g_hash_table_unref);
   cm_transactions_free (rooms->transactions);
   cm_state_store_free (rooms->states);
   cm_event_store_free (rooms->events);
@@ -133,6 +134,28 @@ cm_rooms_free (CmRooms *rooms)
   g_mutex_clear (&rooms->mutex);
   g_cond_clear (&rooms->idle);
   g_free (rooms);
+}
+
+void
+cm_rooms_set_erased (CmRooms *rooms, const GArray *users)
+{
+  GHashTable *erased = users->len > 0 ? g_hash_table_new (NULL, NULL) : NULL;
+  for (guint i = 0; i < users->len; i++)
+    g_hash_table_add (erased, GUINT_TO_POINTER ((guint) g_array_index (users, gint64, i)));
+
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&rooms->mutex);
+  g_clear_pointer (&rooms->erased, g_hash_table_unref);
+  rooms->erased = erased;
+}
+
+gboolean
+cm_rooms_is_erased (CmRooms *rooms, const CmEvent *event)
+{
+  if (event->state_key != NULL && !cm_event_is (event, "m.room.member", event->sender))
+    return FALSE;
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&rooms->mutex);
+  return rooms->erased != NULL &&
+         g_hash_table_contains (rooms->erased, GUINT_TO_POINTER (event->sender_sym));
 }
 
 CmEventStore *

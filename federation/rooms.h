@@ -39,6 +39,14 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (CmRooms, cm_rooms_free)
 CmEventStore *cm_rooms_events (CmRooms *rooms);
 const CmRoomsParts *cm_rooms_parts (CmRooms *rooms);
 
+/* Users of this server whose accounts were erased (client-server, POST /account/deactivate). @users
+ * (of gint64, syms) takes the place of what was said before. */
+void cm_rooms_set_erased (CmRooms *rooms, const GArray *users);
+/* Whether @event is one of those of such a user that are shown in full to nobody who was not there:
+ * all but the state of the room, which newcomers need, and which would still be told them as such.
+ */
+gboolean cm_rooms_is_erased (CmRooms *rooms, const CmEvent *event);
+
 /* A snapshot. Immutable, reference-counted. */
 struct _CmRoomView {
   gatomicrefcount refs;

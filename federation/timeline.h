@@ -32,7 +32,8 @@ CmTimelinePage *cm_timeline_read (CmRooms *rooms, const CmTimelineQuery *query, 
  * error. */
 gboolean cm_timeline_filter_for_user (CmRooms *rooms, GPtrArray *events, const char *user_id,
                                       GError **error);
-/* server-server: what @server may see; events it may not see are replaced by their pruned form. */
+/* server-server: what @server may see; events it may not see (or not in full any more, their sender
+ * being erased) are replaced by their pruned form. */
 gboolean cm_timeline_filter_for_server (CmRooms *rooms, GPtrArray *events, const char *server,
                                         GError **error);
 

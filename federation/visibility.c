@@ -362,6 +362,22 @@ server_is_in_room (Viewer *viewer, const CmEvent *event, gboolean *may, GError *
 
 static const Rules server_rules = { server_membership, server_is_in_room };
 
+/* client-server, POST /account/deactivate: servers that came later get redacted copies of what an
+ * erased user said. */
+static gboolean
+is_in_full (Viewer *viewer, const CmEvent *event, gboolean *full, GError **error)
+{
+  CmMembership membership = CM_MEMBERSHIP_JOIN;
+  if (!is_visible (viewer, &server_rules, event, full, error))
+    return FALSE;
+  if (!*full || !cm_rooms_is_erased (viewer->rooms, event))
+    return TRUE;
+  if (!server_membership (viewer, event, event->state_before, &membership, error))
+    return FALSE;
+  *full = membership == CM_MEMBERSHIP_JOIN;
+  return TRUE;
+}
+
 gboolean
 cm_timeline_filter_for_server (CmRooms *rooms, GPtrArray *events, const char *server,
                                GError **error)
@@ -372,10 +388,10 @@ cm_timeline_filter_for_server (CmRooms *rooms, GPtrArray *events, const char *se
   g_autoptr (GPtrArray) shown = g_ptr_array_new_with_free_func ((GDestroyNotify) cm_event_unref);
   for (guint i = 0; i < events->len; i++) {
     CmEvent *event = events->pdata[i];
-    gboolean visible;
-    if (!is_visible (&viewer, &server_rules, event, &visible, error))
+    gboolean full;
+    if (!is_in_full (&viewer, event, &full, error))
       return FALSE;
-    CmEvent *form = visible ? cm_event_ref (event) : cm_event_redact (event, NULL, error);
+    CmEvent *form = full ? cm_event_ref (event) : cm_event_redact (event, NULL, error);
     if (form == NULL)
       return FALSE;
     g_ptr_array_add (shown, form);

@@ -56,6 +56,7 @@ static const CmSql sql_erase_parts[] = {
   { "account_erase_profile", "DELETE FROM profile WHERE user_id = $1" },
   { "account_erase_data", "DELETE FROM account_data WHERE user_id = $1" },
 };
+static const CmSql sql_erased = { "account_erased", "SELECT sym FROM account WHERE erased" };
 static const CmSql sql_unfinished = {
   "account_unfinished", "SELECT user_id FROM account a WHERE state = 'deactivated' AND ("
                         "EXISTS (SELECT 1 FROM device d WHERE d.user_id = a.user_id)"
@@ -285,6 +286,20 @@ cm_account_end (CmDb *db, const char *user_id, gboolean erase, GError **error)
   if (erase && !run_all (db, sql_erase_parts, G_N_ELEMENTS (sql_erase_parts), user_id, error))
     return FALSE;
   return cm_transaction_commit (transaction, error);
+}
+
+GArray *
+cm_account_erased (CmDb *db, GError **error)
+{
+  g_autoptr (CmRows) rows = cm_db_query (db, &sql_erased, NULL, 0, error);
+  if (!rows)
+    return NULL;
+  GArray *syms = g_array_new (FALSE, FALSE, sizeof (gint64));
+  for (gsize i = 0; i < cm_rows_count (rows); i++) {
+    gint64 sym = cm_rows_integer (rows, i, 0);
+    g_array_append_val (syms, sym);
+  }
+  return syms;
 }
 
 GPtrArray *

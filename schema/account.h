@@ -77,6 +77,8 @@ void cm_account_write_password (CmWrite *write, const char *user_id, const char 
  * to be hidden from newcomers, and the profile goes. Devices and rooms are left afterwards, see
  * cm_account_unfinished. */
 gboolean cm_account_end (CmDb *db, const char *user_id, gboolean erase, GError **error);
+/* (transfer full) of gint64: syms of the accounts that ended so with @erase. */
+GArray *cm_account_erased (CmDb *db, GError **error);
 /* (transfer full) user ids of deactivated accounts that still have devices or rooms. */
 GPtrArray *cm_account_unfinished (CmDb *db, GError **error);
 

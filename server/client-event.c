@@ -211,6 +211,19 @@ unsigned_of (const CmViewer *viewer, const CmEvent *event, const Gathered *gathe
   return cm_json_writer_end_doc (writer);
 }
 
+/* client-server, POST /account/deactivate: who came later is shown redacted copies of what an
+ * erased user said. */
+static gboolean
+is_withheld (const CmViewer *viewer, const CmEvent *event, const Gathered *gathered, guint i)
+{
+  if (viewer->user_id == NULL || (viewer->flags & CM_SHOW_STATE) != 0 ||
+      !cm_rooms_is_erased (viewer->node->rooms, event))
+    return FALSE;
+  const char *membership =
+      membership_text (event, item (gathered->memberships, i), viewer->user_id);
+  return g_strcmp0 (membership, "join") != 0;
+}
+
 static GBytes *
 show (const CmViewer *viewer, const CmEvent *event, const Gathered *gathered, guint i)
 {
@@ -240,6 +253,9 @@ cm_client_events (const CmViewer *viewer, GPtrArray *events, GError **error)
   GPtrArray *shown = g_ptr_array_new_full (events->len, unref_bytes);
   for (guint i = 0; i < events->len; i++) {
     const CmEvent *event = g_ptr_array_index (events, i);
+    g_autoptr (CmEvent) pruned = NULL;
+    if (event != NULL && is_withheld (viewer, event, &gathered, i))
+      event = pruned = cm_event_redact (event, NULL, NULL);
     g_ptr_array_add (shown, event != NULL ? show (viewer, event, &gathered, i) : NULL);
   }
   return shown;

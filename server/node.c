@@ -147,9 +147,10 @@ start_rooms (CmNode *node, GError **error)
                          .server_name = node->server_name,
                          .hooks = cm_room_hooks (node) };
   node->rooms = cm_rooms_new (&parts, error);
-  if (node->rooms != NULL)
-    node->follow_ups = cm_follow_ups_new (node);
-  return node->rooms != NULL;
+  if (node->rooms == NULL)
+    return FALSE;
+  node->follow_ups = cm_follow_ups_new (node);
+  return cm_accounts_load_erased (node, error);
 }
 
 static void

@@ -68,10 +68,24 @@ look_at (CmAccounts *accounts, const char *user_id)
     cm_session_cache_drop (accounts->sessions, user_id, NULL);
 }
 
+gboolean
+cm_accounts_load_erased (CmNode *node, GError **error)
+{
+  g_autoptr (CmDb) db = cm_pool_get (node->pool, error);
+  g_autoptr (GArray) users = db ? cm_account_erased (db, error) : NULL;
+  if (!users)
+    return FALSE;
+  cm_rooms_set_erased (node->rooms, users);
+  return TRUE;
+}
+
 static void
 on_news (const char *text, gpointer data)
 {
   CmAccounts *accounts = data;
+  g_autoptr (GError) error = NULL;
+  if (!cm_accounts_load_erased (accounts->node, &error))
+    g_warning ("Cannot look for erased accounts: %s", error->message);
   if (text)
     look_at (accounts, text);
   else

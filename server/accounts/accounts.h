@@ -13,6 +13,9 @@ G_BEGIN_DECLS
 CmAccounts *cm_accounts_new (CmNode *node);
 void cm_accounts_free (CmAccounts *accounts);
 
+/* Tells the rooms whose accounts were erased. */
+gboolean cm_accounts_load_erased (CmNode *node, GError **error);
+
 /* Where other processes tell of accounts they changed: the text is the user id. */
 #define CM_ACCOUNTS_CHANNEL "comity_account"
 

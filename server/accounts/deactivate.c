@@ -44,6 +44,8 @@ cm_accounts_deactivate (CmNode *node, const char *user_id, gboolean erase, GErro
   if (!db || !cm_account_end (db, user_id, erase, error))
     return FALSE;
   g_clear_pointer (&db, cm_db_release);
+  if (erase && !cm_accounts_load_erased (node, error))
+    return FALSE;
   cm_accounts_forget (node->accounts, user_id, NULL);
   g_message ("Deactivated %s", user_id);
   finish_later (node, user_id);

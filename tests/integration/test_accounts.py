@@ -660,6 +660,31 @@ def test_CVE_2023_32682_deactivated_login(node):
     node.client().get(f"/profile/{user.user_id}", expect=(404, "M_NOT_FOUND"))
 
 
+def test_erased_words_are_for_those_who_were_there(node):
+    """POST /account/deactivate, "erase": who joins later is served redacted copies."""
+    user, witness, newcomer = (node.new_user() for _ in range(3))
+    room = user.create_room(preset="public_chat")
+    witness.join(room)
+    said = user.send(room, "rhubarb")
+    topic = user.set_state(room, "m.room.topic", {"topic": "stays"})["event_id"]
+    user.post("/account/deactivate", {"auth": proof(user), "erase": True})
+    newcomer.join(room)
+
+    def found(person):
+        query = {"search_categories": {"room_events": {"search_term": "rhubarb"}}}
+        return person.post("/search", query)["search_categories"]["room_events"]["results"]
+
+    for person, content in ((witness, {"msgtype": "m.text", "body": "rhubarb"}), (newcomer, {})):
+        assert person.event(room, said)["content"] == content
+        listed = {event["event_id"]: event["content"] for event in person.messages(room, limit=50)["chunk"]}
+        assert listed[said] == content
+        assert listed[topic]["topic"] == "stays"
+        synced = person.sync()["rooms"]["join"][room]["timeline"]["events"]
+        assert {event["event_id"]: event["content"] for event in synced}.get(said, content) == content
+    assert newcomer.state(room, "m.room.topic")["topic"] == "stays"
+    assert found(newcomer) == []
+
+
 def test_deactivation_needs_the_right_password(node):
     user = node.new_user()
     answer = user.post("/account/deactivate", {"auth": proof(user, "wrong")}, expect=(401, "M_FORBIDDEN"))

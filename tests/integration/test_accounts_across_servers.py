@@ -75,3 +75,22 @@ def test_CVE_2023_38691_openid_userinfo(own_two_nodes):
     acme.sql("UPDATE openid_token SET expires_ts = 1")
     answer = acme.request("GET", userinfo, params={"access_token": token})
     assert answer.status_code == 401 and answer.json()["errcode"] == "M_UNKNOWN_TOKEN"
+
+
+def test_servers_that_come_later_get_no_erased_words(two_nodes):
+    acme, globex = two_nodes
+    ada, owner, gita = named(acme, "Ada"), acme.new_user(), named(globex, "Gita")
+    room = owner.create_room(preset="public_chat")
+    ada.join(room)
+    said, kept = ada.send(room, "rhubarb"), owner.send(room, "custard")
+    ada.post("/account/deactivate", {"erase": True, "auth": {"type": "m.login.password", "password": ada.password, "identifier": {
+        "type": "m.id.user", "user": ada.user_id}}})
+    gita.join(room, via=["acme.localhost"])
+
+    def known():
+        return {event["event_id"]: event["content"] for event in gita.messages(room, limit=100)["chunk"]}
+
+    machine.wait_for(lambda: said in known(), what="the history")
+    listed = known()
+    assert listed[said] == {}
+    assert listed[kept]["body"] == "custard"

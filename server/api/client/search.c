@@ -198,7 +198,8 @@ run_search (Search *search, GError **error)
   search->ranks = g_array_new (FALSE, FALSE, sizeof (double));
   for (guint i = search->events->len; i > 0; i--) {
     const CmEvent *event = search->events->pdata[i - 1];
-    if (!cm_event_filter_wants (search->filter, event->type, event->sender, event->content))
+    if (cm_rooms_is_erased (rooms, event) ||
+        !cm_event_filter_wants (search->filter, event->type, event->sender, event->content))
       g_ptr_array_remove_index (search->events, i - 1);
   }
   for (guint i = 0; i < search->events->len; i++) {
