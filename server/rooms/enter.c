@@ -120,6 +120,25 @@ check_guest_elsewhere (CmNode *node, const CmEntry *entry, const GPtrArray *via,
          forbid_guest (error);
 }
 
+/* The client's own content, but for who vouches for the join: that is this server's to say. */
+static CmJsonDoc *
+content_by_client (const CmEntry *entry, const char *authority)
+{
+  g_autoptr (CmJsonWriter) writer = cm_json_writer_new ();
+  const CmJson *value;
+  const char *key;
+  CmJsonIter iter;
+
+  cm_json_open_object (writer, NULL);
+  cm_json_iter_init (&iter, entry->content);
+  while (cm_json_iter_next (&iter, &key, &value))
+    if (strcmp (key, "join_authorised_via_users_server") != 0)
+      cm_json_put_member (writer, iter.key, value);
+  cm_json_put_text (writer, "join_authorised_via_users_server", authority);
+  cm_json_close (writer);
+  return cm_json_writer_end_doc (writer);
+}
+
 static CmJsonDoc *
 content_of (CmNode *node, const CmEntry *entry, const char *membership, const char *authority,
             GError **error)
@@ -129,6 +148,8 @@ content_of (CmNode *node, const CmEntry *entry, const char *membership, const ch
                               .reason = entry->reason,
                               .authorised_by = authority };
 
+  if (entry->content != NULL)
+    return content_by_client (entry, authority);
   return cm_member_content_new (node, &content, error);
 }
 
@@ -175,6 +196,15 @@ join_here (CmNode *node, const CmEntry *entry, CmRoom *room, GError **error)
     return join_elsewhere (node, entry, error);
   g_autoptr (CmJsonDoc) content = content_of (node, entry, "join", authority, error);
   return content != NULL && append_member (room, entry, content, error);
+}
+
+gboolean
+cm_room_is_entry (const CmRoomView *view, const char *sender, const char *state_key,
+                  const CmJson *content)
+{
+  return strcmp (sender, state_key) == 0 &&
+         g_strcmp0 (cm_json_get_text (content, "membership"), "join") == 0 &&
+         cm_room_membership (view, sender) != CM_MEMBERSHIP_JOIN;
 }
 
 gboolean

@@ -11,6 +11,7 @@ typedef struct {
   const char *user_id; /* of this server */
   gboolean guest;
   const char *reason;     /* nullable */
+  const CmJson *content;  /* what the client wants the event to say; NULL: reason and profile */
   const char *const *via; /* servers to ask, in order; nullable */
 } CmEntry;
 
@@ -21,5 +22,9 @@ gboolean cm_room_is_live (const CmRoomView *view);
  * CM_ERROR_NOT_FOUND when nobody is known who could let the user in. */
 gboolean cm_room_join (CmNode *node, const CmEntry *entry, GError **error);
 gboolean cm_room_knock (CmNode *node, const CmEntry *entry, GError **error);
+
+/* Whether a member event that @sender wants to set lets him in, which is for cm_room_join to do. */
+gboolean cm_room_is_entry (const CmRoomView *view, const char *sender, const char *state_key,
+                           const CmJson *content);
 
 G_END_DECLS

@@ -5,6 +5,7 @@
 #include "server/node.h"
 #include "server/router/hand-over.h"
 #include "server/rooms/alias.h"
+#include "server/rooms/enter.h"
 #include "server/rooms/find.h"
 #include "server/rooms/invite.h"
 #include "server/routes.h"
@@ -100,6 +101,31 @@ check_alias (CmCall *call, CmRoom *room, GError **error)
   return FALSE;
 }
 
+/* A join is one whatever the path it comes by: guests and restricted rooms are not let off for it
+ * (class restricted-join). */
+static CmEvent *
+enter (CmCall *call, const CmDraft *draft, GError **error)
+{
+  const CmEntry entry = { .room_id = cm_call_param (call, "roomId"),
+                          .user_id = draft->sender,
+                          .guest = cm_call_requester (call)->guest,
+                          .content = draft->content };
+
+  if (!cm_room_join (cm_call_node (call), &entry, error))
+    return NULL;
+  g_autoptr (CmRoom) present = cm_call_room (call, error);
+  g_autoptr (CmRoomView) view = present != NULL ? cm_room_view (present) : NULL;
+  return view != NULL ? cm_room_state_event (view, "m.room.member", draft->sender, error) : NULL;
+}
+
+static gboolean
+is_entry (CmRoom *room, const CmDraft *draft)
+{
+  g_autoptr (CmRoomView) view = cm_room_view (room);
+
+  return cm_room_is_entry (view, draft->sender, draft->state_key, draft->content);
+}
+
 /* (transfer full) the event of @draft, with what has to be asked first about some of them. */
 static CmEvent *
 put (CmCall *call, CmRoom *room, const CmDraft *draft, GError **error)
@@ -114,6 +140,8 @@ put (CmCall *call, CmRoom *room, const CmDraft *draft, GError **error)
   if (strcmp (draft->type, "m.room.canonical_alias") == 0 && draft->state_key[0] == '\0' &&
       !check_alias (call, room, error))
     return NULL;
+  if (member && is_entry (room, draft))
+    return enter (call, draft, error);
   if (member && g_strcmp0 (cm_json_get_text (draft->content, "membership"), "invite") == 0)
     return cm_room_invite (node, room, draft->sender, draft->state_key, draft->content, error);
   return cm_room_append_one (room, draft, error);

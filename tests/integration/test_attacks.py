@@ -1,0 +1,43 @@
+"""Holes that an attacker with an account found, or without one. Each stays shut."""
+
+from client import quote
+import pytest
+
+
+def guest_of(node):
+    guest = node.client()
+    answer = guest.post("/register?kind=guest", {}, token=None)
+    guest.token, guest.user_id = answer["access_token"], answer["user_id"]
+    return guest
+
+
+def restricted_room(user, join_rule="restricted", version="11"):
+    club = user.create_room(name="club")
+    return club, user.create_room(room_version=version, initial_state=[
+        {"type": "m.room.join_rules", "state_key": "",
+         "content": {"join_rule": join_rule, "allow": [{"type": "m.room_membership", "room_id": club}]}}])
+
+
+@pytest.mark.parametrize("join_rule", ["restricted", "knock_restricted"])
+def test_class_restricted_join_by_state_event(user, other, join_rule):
+    """Who may vouch for a join is the server's to say, not that of who joins."""
+    club, room = restricted_room(user, join_rule)
+    forged = {"membership": "join", "join_authorised_via_users_server": user.user_id}
+    other.set_state(room, "m.room.member", forged, other.user_id, expect=(403, "M_FORBIDDEN"))
+    other.get(f"/rooms/{quote(room)}/messages?dir=b", expect=(403, "M_FORBIDDEN"))
+    user.invite(club, other)
+    other.join(club)
+    other.set_state(room, "m.room.member", {**forged, "join_authorised_via_users_server": "@nobody:localhost", "org.example": 1},
+                    other.user_id)
+    content = user.state(room, "m.room.member", other.user_id)
+    assert content == {"membership": "join", "join_authorised_via_users_server": user.user_id, "org.example": 1}
+
+
+def test_class_guest_join_by_state_event(node, user):
+    room = user.create_room(preset="public_chat")
+    guest = guest_of(node)
+    guest.post(f"/join/{quote(room)}", {}, expect=(403, "M_GUEST_ACCESS_FORBIDDEN"))
+    guest.set_state(room, "m.room.member", {"membership": "join"}, guest.user_id, expect=(403, "M_GUEST_ACCESS_FORBIDDEN"))
+    user.set_state(room, "m.room.guest_access", {"guest_access": "can_join"})
+    guest.set_state(room, "m.room.member", {"membership": "join", "displayname": "G"}, guest.user_id)
+    assert user.state(room, "m.room.member", guest.user_id) == {"membership": "join", "displayname": "G"}
