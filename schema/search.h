@@ -23,8 +23,7 @@ typedef struct {
   double rank;
 } CmSearchHit;
 
-/* (transfer full) of CmSearchHit. @count gets how many there are in all, counted up to some bound.
- */
-GArray *cm_search_find (CmDb *db, const CmSearchQuery *query, gint64 *count, GError **error);
+/* (transfer full) of CmSearchHit: whoever may see the events is not asked for here. */
+GArray *cm_search_find (CmDb *db, const CmSearchQuery *query, GError **error);
 
 G_END_DECLS

@@ -41,3 +41,34 @@ def test_class_guest_join_by_state_event(node, user):
     user.set_state(room, "m.room.guest_access", {"guest_access": "can_join"})
     guest.set_state(room, "m.room.member", {"membership": "join", "displayname": "G"}, guest.user_id)
     assert user.state(room, "m.room.member", guest.user_id) == {"membership": "join", "displayname": "G"}
+
+
+def hidden_room(user, visibility="joined"):
+    return user.create_room(preset="public_chat", initial_state=[
+        {"type": "m.room.history_visibility", "state_key": "", "content": {"history_visibility": visibility}}])
+
+
+def test_class_search_oracle(user, other):
+    """Neither the count nor the pages of a search tell of words that were said before one came."""
+    room = hidden_room(user)
+    for word in ("xylophone", "xylophone again"):
+        user.send(room, {"msgtype": "m.text", "body": word})
+    other.join(room)
+    user.send(room, {"msgtype": "m.text", "body": "xylophone for all"})
+
+    def search(who, term, **query):
+        body = {"search_categories": {"room_events": {"search_term": term, "order_by": "recent", "filter": {"limit": 1}}}}
+        return who.post("/search", body, params=query)["search_categories"]["room_events"]
+
+    def bodies(found):
+        return [result["result"]["content"]["body"] for result in found["results"]]
+
+    assert search(other, "again") == {"count": 0, "highlights": ["again"], "results": []}
+    found = search(other, "xylophone")
+    assert (found["count"], bodies(found), found.get("next_batch")) == (1, ["xylophone for all"], None)
+    found = search(user, "xylophone")
+    assert (found["count"], bodies(found)) == (3, ["xylophone for all"])
+    found = search(user, "xylophone", next_batch=found["next_batch"])
+    assert (found["count"], bodies(found)) == (3, ["xylophone again"])
+    found = search(user, "xylophone", next_batch=found["next_batch"])
+    assert (bodies(found), found.get("next_batch")) == (["xylophone"], None)

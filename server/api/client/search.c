@@ -15,6 +15,10 @@
 #define DEFAULT_CONTEXT 5
 #define MAX_CONTEXT     20
 #define MAX_TERM        512
+/* Hits are counted and paged as the caller may see them, so that neither number tells of what he
+ * may not (class search-oracle): so many are looked at, in portions. */
+#define MAX_SCANNED 1000
+#define PORTION     500
 
 static const char *const all_keys[] = { "content.body", "content.name", "content.topic", NULL };
 
@@ -152,21 +156,19 @@ rooms_to_search (const Search *search, GError **error)
   return rooms != NULL ? g_steal_pointer (&syms) : NULL;
 }
 
+/* (transfer full) of CmSearchHit: a portion of all that match. */
 static GArray *
-find_hits (Search *search, GError **error)
+find_hits (const Search *search, GArray *rooms, gint64 offset, GError **error)
 {
-  g_autoptr (GArray) rooms = rooms_to_search (search, error);
-  CmSearchQuery query = { .term = search->term,
-                          .rooms = rooms,
-                          .keys = (const char *const *) search->keys,
-                          .by_rank = search->by_rank,
-                          .offset = search->offset,
-                          .limit = search->limit };
-
-  if (rooms == NULL)
-    return NULL;
+  const CmSearchQuery query = { .term = search->term,
+                                .rooms = rooms,
+                                .keys = (const char *const *) search->keys,
+                                .by_rank = search->by_rank,
+                                .offset = offset,
+                                .limit = PORTION };
   g_autoptr (CmDb) db = cm_pool_get (search->viewer.node->pool, error);
-  return db != NULL ? cm_search_find (db, &query, &search->count, error) : NULL;
+
+  return db != NULL ? cm_search_find (db, &query, error) : NULL;
 }
 
 static double
@@ -178,34 +180,50 @@ rank_of (const GArray *hits, gint64 number)
   return 0;
 }
 
-/* The hits as events, those that may be seen and are wanted. */
+/* Counts those of @hits that may be seen and are wanted, and keeps those of the page. */
+static gboolean
+take_hits (Search *search, const GArray *hits, GError **error)
+{
+  CmRooms *rooms = search->viewer.node->rooms;
+  g_autofree gint64 *numbers = g_new (gint64, hits->len + 1);
+
+  for (guint i = 0; i < hits->len; i++)
+    numbers[i] = g_array_index (hits, CmSearchHit, i).event;
+  g_autoptr (GPtrArray) events =
+      cm_event_store_get_many (cm_rooms_events (rooms), numbers, hits->len, error);
+  if (events == NULL || !cm_timeline_filter_for_user (rooms, events, search->viewer.user_id, error))
+    return FALSE;
+  for (guint i = 0; i < events->len; i++) {
+    CmEvent *event = events->pdata[i];
+    if (!cm_event_filter_wants (search->filter, event->type, event->sender, event->content))
+      continue;
+    gint64 place = search->count++;
+    if (place < search->offset || place >= search->offset + search->limit)
+      continue;
+    double rank = rank_of (hits, event->number);
+    g_ptr_array_add (search->events, cm_event_ref (event));
+    g_array_append_val (search->ranks, rank);
+  }
+  return TRUE;
+}
+
 static gboolean
 run_search (Search *search, GError **error)
 {
-  CmRooms *rooms = search->viewer.node->rooms;
-  g_autoptr (GArray) hits = find_hits (search, error);
+  g_autoptr (GArray) rooms = rooms_to_search (search, error);
+  gboolean end = FALSE;
 
-  if (hits == NULL)
-    return FALSE;
-  g_autofree gint64 *numbers = g_new (gint64, hits->len + 1);
-  for (guint i = 0; i < hits->len; i++)
-    numbers[i] = g_array_index (hits, CmSearchHit, i).event;
-  search->more = (gint64) hits->len == search->limit;
-  search->events = cm_event_store_get_many (cm_rooms_events (rooms), numbers, hits->len, error);
-  if (search->events == NULL ||
-      !cm_timeline_filter_for_user (rooms, search->events, search->viewer.user_id, error))
-    return FALSE;
+  search->events = g_ptr_array_new_with_free_func ((GDestroyNotify) cm_event_unref);
   search->ranks = g_array_new (FALSE, FALSE, sizeof (double));
-  for (guint i = search->events->len; i > 0; i--) {
-    const CmEvent *event = search->events->pdata[i - 1];
-    if (cm_rooms_is_erased (rooms, event) ||
-        !cm_event_filter_wants (search->filter, event->type, event->sender, event->content))
-      g_ptr_array_remove_index (search->events, i - 1);
+  if (rooms == NULL)
+    return FALSE;
+  for (gint64 scanned = 0; scanned < MAX_SCANNED && !end; scanned += PORTION) {
+    g_autoptr (GArray) hits = find_hits (search, rooms, scanned, error);
+    if (hits == NULL || !take_hits (search, hits, error))
+      return FALSE;
+    end = hits->len < PORTION;
   }
-  for (guint i = 0; i < search->events->len; i++) {
-    double rank = rank_of (hits, ((CmEvent *) search->events->pdata[i])->number);
-    g_array_append_val (search->ranks, rank);
-  }
+  search->more = search->count > search->offset + search->limit;
   return TRUE;
 }
 
