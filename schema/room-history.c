@@ -14,9 +14,9 @@ static const CmSql missing_events = {
   " ORDER BY bool_or (e.position <= $2) DESC, max (e.position) DESC LIMIT $3",
 };
 
-static const CmSql state_at_position = {
-  "room_state_at_position",
-  "SELECT state_after FROM event WHERE room = $1 AND position <= $2"
+static const CmSql event_at_position = {
+  "room_event_at_position",
+  "SELECT id FROM event WHERE room = $1 AND position <= $2"
   " ORDER BY position DESC LIMIT 1",
 };
 
@@ -58,14 +58,14 @@ cm_room_missing_events (CmDb *db, gint64 room, gint64 position, gint64 limit, GE
 }
 
 gboolean
-cm_room_state_at_position (CmDb *db, gint64 room, gint64 position, gint64 *state, GError **error)
+cm_room_event_at_position (CmDb *db, gint64 room, gint64 position, gint64 *event, GError **error)
 {
   g_autoptr (CmRows) rows =
-      cm_db_query (db, &state_at_position, CM_ARGS (CM_INT (room), CM_INT (position)), error);
+      cm_db_query (db, &event_at_position, CM_ARGS (CM_INT (room), CM_INT (position)), error);
 
   if (rows == NULL)
     return FALSE;
-  *state = cm_rows_count (rows) > 0 ? cm_rows_integer (rows, 0, 0) : 0;
+  *event = cm_rows_count (rows) > 0 ? cm_rows_integer (rows, 0, 0) : 0;
   return TRUE;
 }
 

@@ -13,9 +13,9 @@ gboolean cm_room_has_missing_events (CmDb *db, gint64 room, gboolean *missing, G
 char **
 cm_room_missing_events (CmDb *db, gint64 room, gint64 position, gint64 limit, GError **error);
 
-/* The number of the state that stood after @position; 0 when nothing came before. */
+/* The number of the last event at @position or before it; 0 when nothing came before. */
 gboolean
-cm_room_state_at_position (CmDb *db, gint64 room, gint64 position, gint64 *state, GError **error);
+cm_room_event_at_position (CmDb *db, gint64 room, gint64 position, gint64 *event, GError **error);
 
 /* Numbers (transfer full, of gint64) of the @limit events of the room nearest to @ts, at or after
  * it, or at or before it, nearest first. */

@@ -72,3 +72,20 @@ def test_class_search_oracle(user, other):
     assert (found["count"], bodies(found)) == (3, ["xylophone again"])
     found = search(user, "xylophone", next_batch=found["next_batch"])
     assert (bodies(found), found.get("next_batch")) == (["xylophone"], None)
+
+
+def test_cve_2021_39164_members_of_hidden_times(user, other, node):
+    """Who was in a room before one came is history, and as visible as history is."""
+    room = hidden_room(user)
+    secret = node.new_user("secret")
+    secret.join(room)
+    then = user.messages(room, dir="b", limit=1)["start"]
+    secret.leave(room)
+    other.join(room)
+
+    def joined(who):
+        events = who.get(f"/rooms/{quote(room)}/members", params={"at": then, "membership": "join"})["chunk"]
+        return {event["state_key"] for event in events}
+
+    assert joined(user) == {user.user_id, secret.user_id}
+    assert secret.user_id not in joined(other)

@@ -1,4 +1,5 @@
 /* Who is in a room, and in which rooms the caller is. */
+#include "federation/timeline.h"
 #include "schema/membership.h"
 #include "schema/room-history.h"
 #include "server/client-event.h"
@@ -9,25 +10,48 @@
 
 #include <string.h>
 
-/* (transfer full) the state to list members of: as the reader may see it, or as it was at ?at=. */
+/* (transfer full) the last event at @position, NULL without @error when the reader may not see it.
+ */
+static CmEvent *
+visible_event_at (CmCall *call, const CmReadableRoom *room, gint64 position, GError **error)
+{
+  CmRooms *rooms = cm_call_node (call)->rooms;
+  g_autoptr (GPtrArray) one = g_ptr_array_new_with_free_func ((GDestroyNotify) cm_event_unref);
+  gint64 number;
+  {
+    g_autoptr (CmDb) db = cm_pool_get (cm_call_node (call)->pool, error);
+    if (db == NULL || !cm_room_event_at_position (db, room->view->room, MIN (position, room->until),
+                                                  &number, error))
+      return NULL;
+  }
+  CmEvent *event = number != 0 ? cm_event_store_get (cm_rooms_events (rooms), number, error) : NULL;
+  if (event != NULL)
+    g_ptr_array_add (one, event);
+  if (!cm_timeline_filter_for_user (rooms, one, cm_call_user (call), error))
+    return NULL;
+  return one->len > 0 ? cm_event_ref (one->pdata[0]) : NULL;
+}
+
+/* (transfer full) the state to list members of: as the reader may see it, or as it was at ?at=, if
+ * he may see what happened there: who came and went before is history like all else. */
 static CmStateMap *
 state_for (CmCall *call, const CmReadableRoom *room, GError **error)
 {
   const char *at = cm_call_query (call, "at");
-  CmNode *node = cm_call_node (call);
-  gint64 position, state;
+  g_autoptr (GError) failure = NULL;
+  gint64 position;
 
   if (at == NULL)
     return cm_state_map_ref (room->state);
   if (!cm_page_token_parse (at, &position, error))
     return NULL;
-  {
-    g_autoptr (CmDb) db = cm_pool_get (node->pool, error);
-    if (db == NULL || !cm_room_state_at_position (db, room->view->room, MIN (position, room->until),
-                                                  &state, error))
-      return NULL;
-  }
-  return cm_rooms_state_at (node->rooms, state, error);
+  g_autoptr (CmEvent) event = visible_event_at (call, room, position, &failure);
+  if (event != NULL)
+    return cm_rooms_state_at (cm_call_node (call)->rooms, event->state_after, error);
+  if (failure == NULL)
+    return cm_state_map_ref (room->state);
+  g_propagate_error (error, g_steal_pointer (&failure));
+  return NULL;
 }
 
 /* (transfer full) the member events of @state. */
