@@ -16,8 +16,9 @@ static const Cost costs[] = {
 
 /* Stands in for the hash of an account that does not exist: the interactive cost, and a digest
  * drawn at random, so that nobody knows a password to it. */
-static const char nobody[crypto_pwhash_STRBYTES] = "$argon2id$v=19$m=65536,t=2,p=1$zfNUnDiX4Ab79VCOuooXIA"
-                             "$ziXTeL6HaV9VZ3PRT5mSgrAIK1WBZgOmkQd6ebcnyes";
+static const char nobody[crypto_pwhash_STRBYTES] =
+    "$argon2id$v=19$m=65536,t=2,p=1$zfNUnDiX4Ab79VCOuooXIA"
+    "$ziXTeL6HaV9VZ3PRT5mSgrAIK1WBZgOmkQd6ebcnyes";
 
 /* A bound on length, as Argon2 reads all of it. Every length is refused before any work is done,
  * whether or not the account exists. */
