@@ -57,6 +57,7 @@ config_error (GError **error, const CmListener *listener, const char *what, cons
 
 /* libmicrohttpd's messages are about what clients do wrong: of no interest unless one looks for it.
  */
+G_GNUC_PRINTF (2, 0)
 static void
 log_library (void *data, const char *format, va_list arguments)
 {
