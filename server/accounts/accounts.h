@@ -59,8 +59,8 @@ gboolean cm_accounts_create (CmNode *node, const CmNewAccount *account, GError *
  */
 char *cm_accounts_guest (CmNode *node, const char *token, GError **error);
 /* Gives a guest an account like everybody's ("Guest Access"). */
-gboolean cm_accounts_promote_guest (CmNode *node, const char *user_id, const char *hash,
-                                    GError **error);
+gboolean
+cm_accounts_promote_guest (CmNode *node, const char *user_id, const char *hash, GError **error);
 
 /* Sets the password of a local account; @logout: all devices but @keep are signed out. */
 gboolean cm_accounts_change_password (CmNode *node, const char *user_id, const char *hash,
