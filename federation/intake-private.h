@@ -94,8 +94,11 @@ GHashTable *cm_event_ids (GPtrArray *events);
 
 /* Adds the events of @wanted (ids) to @outliers; of those that cannot be had the log tells. */
 void cm_ask_each (const CmAsk *ask, GHashTable *wanted, GPtrArray *outliers);
-/* Puts the state before @event into @gap's states, and what of it is unknown among its outliers. */
-gboolean cm_ask_state_before (const CmAsk *ask, CmGap *gap, CmEvent *event, GError **error);
+/* Puts the state before @event into @gap's states, and what of it is unknown among its outliers.
+ * @fetched: the event is an ancestor that the server gave when asked. Some servers then cannot tell
+ * the state before it, but that after the events before it; who sends an event can tell. */
+gboolean cm_ask_state_before (const CmAsk *ask, CmGap *gap, CmEvent *event, gboolean fetched,
+                              GError **error);
 
 /* intake-place.c */
 /* The state that the events of @ids make (transfer full): those that are stored and were not

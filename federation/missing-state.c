@@ -105,20 +105,25 @@ ask_states_after_prev (const CmAsk *ask, const CmGap *gap, CmEvent *event, GPtrA
   return TRUE;
 }
 
+static gboolean
+says_it_cannot (const GError *refusal)
+{
+  return g_error_matches (refusal, CM_ERROR, CM_ERROR_NOT_FOUND) ||
+         g_error_matches (refusal, CM_ERROR, CM_ERROR_UNRECOGNIZED) ||
+         g_error_matches (refusal, CM_ERROR, CM_ERROR_BAD_GATEWAY);
+}
+
 gboolean
-cm_ask_state_before (const CmAsk *ask, CmGap *gap, CmEvent *event, GError **error)
+cm_ask_state_before (const CmAsk *ask, CmGap *gap, CmEvent *event, gboolean fetched, GError **error)
 {
   g_autoptr (GPtrArray) states =
       g_ptr_array_new_with_free_func ((GDestroyNotify) g_ptr_array_unref);
   g_autoptr (GError) refusal = NULL;
   GPtrArray *state = ask_state_at (ask, event->event_id, gap->outliers, &refusal);
 
-  if (state != NULL)
+  if (state != NULL) {
     g_ptr_array_add (states, state);
-  /* Some servers know an event, but not the state before it: that after the events before it. */
-  else if (!g_error_matches (refusal, CM_ERROR, CM_ERROR_NOT_FOUND) &&
-           !g_error_matches (refusal, CM_ERROR, CM_ERROR_UNRECOGNIZED) &&
-           !g_error_matches (refusal, CM_ERROR, CM_ERROR_BAD_GATEWAY)) {
+  } else if (!fetched || !says_it_cannot (refusal)) {
     g_propagate_error (error, g_steal_pointer (&refusal));
     return FALSE;
   } else if (!ask_states_after_prev (ask, gap, event, states, error)) {

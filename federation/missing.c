@@ -228,7 +228,7 @@ cm_gap_fetch_state (const CmAsk *ask, CmEvent *event, GError **error)
 {
   g_autoptr (CmGap) gap = new_gap_before (event);
 
-  if (!cm_ask_state_before (ask, gap, event, error) ||
+  if (!cm_ask_state_before (ask, gap, event, FALSE, error) ||
       !cm_ask_auth_events (ask, gap->events, gap->outliers, error))
     return NULL;
   sort_gap (gap);
@@ -248,7 +248,7 @@ cm_gap_fetch (const CmAsk *ask, CmEvent *event, GError **error)
   if (frontier->len > MAX_STATES)
     return cm_gap_fetch_state (ask, event, error);
   for (guint i = 0; i < frontier->len; i++) {
-    if (!cm_ask_state_before (ask, gap, frontier->pdata[i], error))
+    if (!cm_ask_state_before (ask, gap, frontier->pdata[i], frontier->pdata[i] != event, error))
       return NULL;
   }
   if (!cm_ask_auth_events (ask, gap->events, gap->outliers, error))
@@ -278,7 +278,7 @@ cm_gap_of_history (const CmAsk *ask, GPtrArray *events, GError **error)
   /* What stands on the others is left out: it can be asked for again. */
   g_ptr_array_sort (frontier, newest_first);
   for (guint i = 0; i < frontier->len && i < MAX_STATES; i++) {
-    if (!cm_ask_state_before (ask, gap, frontier->pdata[i], error))
+    if (!cm_ask_state_before (ask, gap, frontier->pdata[i], TRUE, error))
       return NULL;
   }
   if (!cm_ask_auth_events (ask, gap->events, gap->outliers, error))

@@ -122,11 +122,14 @@ cm_room_write_redactions (CmRoomWrite *write, const CmEvent *event, const CmStat
   return TRUE;
 }
 
-/* Clients hear of a redaction that had to wait when it takes effect. */
+/* Clients hear of a redaction that had to wait when it takes effect. Where the state has moved on
+ * they do not: a timeline says by its events what the state was, and its target reaches them pruned
+ * anyway. */
 static void
 reveal (CmRoomWrite *write, CmEvent *redaction)
 {
-  if (redaction->position != 0)
+  if (redaction->position != 0 || write->view == NULL ||
+      redaction->state_after != write->view->state_id)
     return;
   gint64 offset = cm_write_take_positions (write->write, 1);
   cm_write_add (write->write, &sql_reveal,

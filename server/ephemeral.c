@@ -314,6 +314,16 @@ presence_edu (const CmPresence *presence)
   return cm_json_writer_end (writer);
 }
 
+static void
+send_presence (CmNode *node, const CmPresence *presence, const char *const *servers)
+{
+  g_autoptr (GBytes) edu = presence_edu (presence);
+  g_autofree char *key = g_strjoin ("/", "presence", presence->user_id, NULL);
+
+  for (gsize i = 0; servers[i] != NULL; i++)
+    cm_destinations_ephemeral (node->destinations, servers[i], key, edu);
+}
+
 /* Only who shares a room may know (CVE-2023-43796). */
 static gboolean
 find_sharers (CmNode *node, const char *user_id, char ***users, char ***servers, GError **error)
@@ -348,10 +358,7 @@ spread_presence (gpointer data)
       cm_sync_hub_wake_user (node->sync, users[i]);
   if (node->destinations == NULL || !cm_id_domain_is (user_id, node->server_name))
     return;
-  g_autoptr (GBytes) edu = presence_edu (news->presence);
-  g_autofree char *key = g_strjoin ("/", "presence", user_id, NULL);
-  for (gsize i = 0; servers[i] != NULL; i++)
-    cm_destinations_ephemeral (node->destinations, servers[i], key, edu);
+  send_presence (node, news->presence, (const char *const *) servers);
 }
 
 static Person *
@@ -441,6 +448,17 @@ cm_ephemeral_presence_of (CmEphemeral *ephemeral, const char *user_id)
   const Person *person = g_hash_table_lookup (ephemeral->people, user_id);
 
   return person != NULL ? copy_presence (&person->presence) : NULL;
+}
+
+gboolean
+cm_ephemeral_tell (CmEphemeral *ephemeral, const char *user_id, const char *const *servers)
+{
+  g_autoptr (CmPresence) presence = cm_ephemeral_presence_of (ephemeral, user_id);
+
+  if (presence == NULL || strcmp (presence->state, "offline") == 0)
+    return FALSE;
+  send_presence (ephemeral->node, presence, servers);
+  return TRUE;
 }
 
 GPtrArray *

@@ -48,6 +48,10 @@ void cm_ephemeral_presence (CmEphemeral *ephemeral, const char *user_id, const c
                             const char *status_msg, gint64 last_active_ts);
 /* A local user's client is at work and calls itself @state (a sync's set_presence). */
 void cm_ephemeral_seen (CmEphemeral *ephemeral, const char *user_id, const char *state);
+/* Tells @servers (NULL-terminated) of a local user's presence; FALSE when there is nothing to tell.
+ */
+gboolean
+cm_ephemeral_tell (CmEphemeral *ephemeral, const char *user_id, const char *const *servers);
 /* (transfer full) what is known of a user; NULL: nothing. */
 CmPresence *cm_ephemeral_presence_of (CmEphemeral *ephemeral, const char *user_id);
 /* (transfer full) of CmPresence: everybody's that changed after @since. */

@@ -1,6 +1,7 @@
 #include "server/rooms/follow-up.h"
 
 #include "server/rooms/guests.h"
+#include "server/rooms/newcomer.h"
 #include "server/rooms/successor.h"
 
 #include <string.h>
@@ -19,6 +20,7 @@ static const struct {
 } follow_ups[] = {
   { "m.room.guest_access", NULL, cm_guests_review },
   { "m.room.member", cm_successor_concerns, cm_successor_entered },
+  { "m.room.member", cm_newcomer_concerns, cm_newcomer_entered },
 };
 
 typedef struct {

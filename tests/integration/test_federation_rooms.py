@@ -139,6 +139,20 @@ def test_catches_up_after_an_outage(own_two_nodes, how):
     wait_for(lambda: "thanks" in bodies(alice, room))
 
 
+def test_newcomers_learn_who_is_there(two_nodes):
+    """Two who have only just met know at once that the other is online, though neither has done anything since."""
+    acme, globex = two_nodes
+    alice, bob = acme.new_user("alice"), globex.new_user("bob")
+    for person in (alice, bob):
+        person.sync()
+    room = alice.create_room(preset="private_chat", invite=[bob.user_id])
+    wait_for(lambda: room in bob.get("/sync", params={"set_presence": "offline"})["rooms"].get("invite", {}))
+    bob.put(f"/presence/{bob.user_id}/status", {"presence": "online"})
+    bob.join(room, via=["acme.localhost"])
+    for person, of in ((alice, bob), (bob, alice)):
+        wait_for(lambda: person.get(f"/presence/{of.user_id}/status")["presence"] == "online")
+
+
 def test_presence_typing_and_receipts(two_nodes):
     acme, globex = two_nodes
     alice, bob = acme.new_user("alice"), globex.new_user("bob")
