@@ -125,8 +125,9 @@ port_new (CmHttpServer *server, const CmListener *listener)
   return port;
 }
 
+/* @shared: others may have the port too, if they say so as well. */
 static int
-bind_socket (const struct addrinfo *info)
+bind_socket (const struct addrinfo *info, gboolean shared)
 {
   int on = 1, off = 0;
   int fd = socket (info->ai_family, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
@@ -136,14 +137,35 @@ bind_socket (const struct addrinfo *info)
   if (info->ai_family == AF_INET6)
     setsockopt (fd, IPPROTO_IPV6, IPV6_V6ONLY, &off, sizeof off);
   if (setsockopt (fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof on) != 0 ||
-      setsockopt (fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0 ||
-      bind (fd, info->ai_addr, info->ai_addrlen) != 0 || listen (fd, BACKLOG) != 0) {
+      (shared && setsockopt (fd, SOL_SOCKET, SO_REUSEPORT, &on, sizeof on) != 0) ||
+      bind (fd, info->ai_addr, info->ai_addrlen) != 0) {
     int saved = errno;
     close (fd);
     errno = saved;
     return -1;
   }
   return fd;
+}
+
+/* A socket of one loop. The first is not shared until it is known that nobody else is there: two
+ * programs of one user would have half of the connections each, and no error. */
+static int
+listen_socket (const struct addrinfo *info, gboolean first)
+{
+  int probe = first ? bind_socket (info, FALSE) : -1;
+
+  if (first && probe < 0)
+    return -1;
+  if (first)
+    close (probe);
+  int fd = bind_socket (info, TRUE);
+  if (fd >= 0 && listen (fd, BACKLOG) == 0)
+    return fd;
+  int saved = errno;
+  if (fd >= 0)
+    close (fd);
+  errno = saved;
+  return -1;
 }
 
 static guint16
@@ -171,7 +193,7 @@ bind_sockets (CmPort *port, const CmListener *listener, int *fds, guint n, GErro
     int code = getaddrinfo (address, service, &hints, &info);
     if (code != 0)
       return config_error (error, listener, address, gai_strerror (code));
-    fds[i] = bind_socket (info);
+    fds[i] = listen_socket (info, i == 0);
     freeaddrinfo (info);
     if (fds[i] < 0)
       return config_error (error, listener, "cannot listen", g_strerror (errno));

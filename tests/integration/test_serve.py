@@ -124,6 +124,17 @@ def test_ipv6_and_several_listeners(make_node):
         pass
 
 
+def test_a_port_is_not_shared_with_another_program(make_node):
+    """Each loop has a socket of its own on the port, which must not let a second node in."""
+    first, second = make_node("first.localhost").start(), make_node("second.localhost")
+    second.port = first.port
+    second.launch()
+    assert second.process.wait(30) == 1
+    assert "cannot listen: Address already in use" in second.log_text()
+    second.process = None
+    assert requests.get(f"{first.url}/_matrix/client/versions", timeout=5).status_code == 200
+
+
 def test_listener_serves_only_what_it_says(make_node):
     node = make_node()
     port = machine.free_port()
