@@ -72,8 +72,11 @@ parse_list (const CmPlea *plea, const CmRoomVersion *version, const CmJson *list
     }
     if (ids != NULL)
       g_ptr_array_add (ids, g_strdup (event->event_id));
-    if (g_hash_table_add (seen, event->event_id))
-      g_ptr_array_add (events, g_steal_pointer (&event));
+    /* Looked up first: adding what is there would put the repeated id in place of the kept one. */
+    if (g_hash_table_contains (seen, event->event_id))
+      continue;
+    g_hash_table_add (seen, event->event_id);
+    g_ptr_array_add (events, g_steal_pointer (&event));
   }
 }
 

@@ -299,6 +299,18 @@ def test_join_answer_without_create(federated):
     alice.join(room.room_id, via=["peer.test"])
 
 
+def test_join_answer_that_repeats_itself(federated):
+    """Each event counts once, however often and wherever the answer lists it."""
+    node, peer, _ = federated
+    alice = node.new_user("alice")
+    room = PeerRoom.create(peer, DANA)
+    state = list(room.state.values())
+    peer.host(room, state=state * 3, auth_chain=state * 3)
+    alice.join(room.room_id, via=["peer.test"])
+    shown = [(event["type"], event["state_key"]) for event in alice.get(f"/rooms/{room.room_id}/state")]
+    assert sorted(shown) == sorted([*room.state]) and ("m.room.member", DANA) in shown
+
+
 def test_restricted_join_is_countersigned(federated):
     """A server vouches only for those who may join, and its signature is on the event that others get."""
     node, peer, third = federated
