@@ -12,9 +12,6 @@
  * date by later ones. */
 #define MAX_PARKED 1000
 
-/* Answers are kept for as long as a server may repeat its transaction. */
-#define KEEP_ANSWERS_MS (48 * 3600 * G_GINT64_CONSTANT (1000))
-
 void
 cm_inbound_clear (CmInbound *inbound)
 {
@@ -495,14 +492,6 @@ cm_intake_admit (CmIntake *intake, CmRoom *room, CmEvent *event, GError **error)
   return cm_intake_store (intake, view->room_id, event, CM_STORE_RELAY, error);
 }
 
-static gboolean
-prune_answers (const CmIntake *intake, GError **error)
-{
-  g_autoptr (CmDb) db = cm_pool_get (cm_rooms_parts (intake->parts.rooms)->pool, error);
-
-  return db != NULL && cm_inbound_prune (db, g_get_real_time () / 1000 - KEEP_ANSWERS_MS, error);
-}
-
 CmIntake *
 cm_intake_new (const CmIntakeParts *parts, GError **error)
 {
@@ -514,8 +503,6 @@ cm_intake_new (const CmIntakeParts *parts, GError **error)
   g_cond_init (&intake->entered);
   intake->joining = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   intake->budgets = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
-  if (!prune_answers (intake, error))
-    return NULL;
   intake->parking = cm_parking_new (intake, error);
   return intake->parking != NULL ? g_steal_pointer (&intake) : NULL;
 }

@@ -1,19 +1,21 @@
 #include "schema/inbound.h"
 
+/* Answers are kept for as long as a server may repeat its transaction. */
+#define KEEP_ANSWERS_MS (48 * 3600 * G_GINT64_CONSTANT (1000))
+
 static const CmSql find_answer = {
   "inbound_answer",
   "SELECT answer FROM inbound_transaction WHERE origin = $1 AND txn_id = $2",
 };
 
+/* Each new answer takes a few with it that are too old, so that there is never much to forget at
+ * once. */
 static const CmSql add_answer = {
   "inbound_answered",
+  "WITH old AS (DELETE FROM inbound_transaction WHERE ctid = ANY (ARRAY ("
+  "SELECT ctid FROM inbound_transaction WHERE ts < $5 ORDER BY ts LIMIT 10))) "
   "INSERT INTO inbound_transaction (origin, txn_id, answer, ts) VALUES ($1, $2, $3, $4) "
   "ON CONFLICT DO NOTHING",
-};
-
-static const CmSql prune_answers = {
-  "inbound_prune",
-  "DELETE FROM inbound_transaction WHERE ts < $1",
 };
 
 static const CmSql park_event = {
@@ -71,15 +73,11 @@ cm_inbound_answer (CmDb *db, const char *origin, const char *txn_id, GError **er
 void
 cm_inbound_answered (CmWrite *write, const char *origin, const char *txn_id, GBytes *answer)
 {
-  cm_write_add (write, &add_answer,
-                CM_ARGS (CM_TEXT (origin), CM_TEXT (txn_id), CM_BYTES (answer),
-                         CM_INT (g_get_real_time () / 1000)));
-}
+  gint64 now = g_get_real_time () / 1000;
 
-gboolean
-cm_inbound_prune (CmDb *db, gint64 ts, GError **error)
-{
-  return cm_db_run (db, &prune_answers, CM_ARGS (CM_INT (ts)), NULL, error);
+  cm_write_add (write, &add_answer,
+                CM_ARGS (CM_TEXT (origin), CM_TEXT (txn_id), CM_BYTES (answer), CM_INT (now),
+                         CM_INT (now - KEEP_ANSWERS_MS)));
 }
 
 void

@@ -8,10 +8,8 @@ G_BEGIN_DECLS
 
 /* (transfer full) what the transaction was answered; NULL without @error when it was not. */
 GBytes *cm_inbound_answer (CmDb *db, const char *origin, const char *txn_id, GError **error);
-/* Adds to @write that it was answered so. */
+/* Adds to @write that it was answered so. After two days that is forgotten. */
 void cm_inbound_answered (CmWrite *write, const char *origin, const char *txn_id, GBytes *answer);
-/* Forgets the answers given before @ts (ms since 1970). */
-gboolean cm_inbound_prune (CmDb *db, gint64 ts, GError **error);
 
 /* An event that waits for its ancestors. */
 typedef struct {

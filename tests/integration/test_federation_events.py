@@ -106,6 +106,23 @@ def test_fed_poison_event_in_a_join(federated):
     assert bodies(alice, room.room_id) == ["welcome"]
 
 
+def test_answers_are_forgotten_after_two_days(federated):
+    node, peer, _ = federated
+    alice, room = shared(federated)
+    hours = 3600 * 1000
+    peer.send(node, room.message(DANA, "a while ago"))
+    node.sql(f"UPDATE inbound_transaction SET ts = ts - {47 * hours}")
+    peer.send(node, room.message(DANA, "yesterday"))
+    kept = int(node.sql("SELECT count(*) FROM inbound_transaction"))
+    assert kept >= 2
+    node.sql(f"UPDATE inbound_transaction SET ts = ts - {2 * hours}")
+    for number in range(kept // 10 + 1):
+        peer.send(node, room.message(DANA, str(number)))
+    old = (now() - 48 * hours, now() - 24 * hours)
+    assert int(node.sql(f"SELECT count(*) FROM inbound_transaction WHERE ts < {old[0]}")) == 0
+    assert int(node.sql(f"SELECT count(*) FROM inbound_transaction WHERE ts > {old[1]}")) == kept // 10 + 2
+
+
 def test_fed_dos_limits(federated):
     node, peer, third = federated
     alice, room = shared(federated)
