@@ -68,10 +68,21 @@ conn_free (CmConn *conn)
   g_free (conn);
 }
 
+enum MHD_Result
+cm_conn_accept (void *data, const struct sockaddr *address, socklen_t length)
+{
+  const CmPort *port = ((CmDaemon *) data)->port;
+
+  return g_atomic_int_get (port->connections) < port->max_connections ? MHD_YES : MHD_NO;
+}
+
 void
-cm_conn_notify (void *daemon, struct MHD_Connection *mhd, void **context,
+cm_conn_notify (void *data, struct MHD_Connection *mhd, void **context,
                 enum MHD_ConnectionNotificationCode code)
 {
+  CmDaemon *daemon = data;
+
+  g_atomic_int_add (daemon->port->connections, code == MHD_CONNECTION_NOTIFY_STARTED ? 1 : -1);
   if (code == MHD_CONNECTION_NOTIFY_STARTED)
     *context = conn_new (daemon, mhd);
   else

@@ -40,6 +40,7 @@ struct _CmConn {
 };
 
 /* Callbacks of the library; @daemon is a CmDaemon. */
+enum MHD_Result cm_conn_accept (void *daemon, const struct sockaddr *address, socklen_t length);
 void cm_conn_notify (void *daemon, struct MHD_Connection *mhd, void **context,
                      enum MHD_ConnectionNotificationCode code);
 void *cm_conn_request_line (void *daemon, const char *target, struct MHD_Connection *mhd);

@@ -16,8 +16,9 @@
 /* Of the library, per connection: the head of a request must fit, and it is cleared after each. */
 #define CONNECTION_MEMORY (16 * 1024)
 /* Descriptors that are not for clients: the database, outbound requests, files. */
-#define RESERVED_FDS   256
-#define TLS_PRIORITIES "NORMAL:-VERS-TLS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
+#define RESERVED_FDS    256
+#define MAX_CONNECTIONS 1000000
+#define TLS_PRIORITIES  "NORMAL:-VERS-TLS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 
 struct _CmHttpServer {
   CmNode *node;
@@ -30,7 +31,8 @@ struct _CmHttpServer {
   GPtrArray *trusted; /* of GInetAddressMask, nullable */
   gint64 head_us, idle_us;
   gsize bodies_bytes;
-  guint next_loop; /* atomic: whose turn it is for a timer */
+  gint connections; /* atomic */
+  guint next_loop;  /* atomic: whose turn it is for a timer */
   gboolean stopped;
 };
 
@@ -105,6 +107,17 @@ cm_http_server_set_patience (CmHttpServer *server, guint head_ms, guint idle_ms)
   server->idle_us = idle_ms * G_TIME_SPAN_MILLISECOND;
 }
 
+/* Of all listeners together: each loop of each listener counts only its own. */
+static gint
+connection_limit (void)
+{
+  struct rlimit limit;
+
+  if (getrlimit (RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+    return MAX_CONNECTIONS;
+  return (gint) CLAMP (limit.rlim_cur, 2 * RESERVED_FDS, MAX_CONNECTIONS) - RESERVED_FDS;
+}
+
 static CmPort *
 port_new (CmHttpServer *server, const CmListener *listener)
 {
@@ -119,6 +132,8 @@ port_new (CmHttpServer *server, const CmListener *listener)
   port->number = listener->port;
   port->serve = listener->serve;
   port->bodies_bytes = &server->bodies_bytes;
+  port->connections = &server->connections;
+  port->max_connections = connection_limit ();
   port->trusted = server->trusted;
   port->head_us = server->head_us;
   port->idle_us = server->idle_us;
@@ -202,16 +217,6 @@ bind_sockets (CmPort *port, const CmListener *listener, int *fds, guint n, GErro
   return TRUE;
 }
 
-static guint
-connection_limit (const CmHttpServer *server)
-{
-  struct rlimit limit;
-
-  if (getrlimit (RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
-    return 65536;
-  return (guint) MAX (limit.rlim_cur, 2 * RESERVED_FDS) - RESERVED_FDS / server->n_loops;
-}
-
 /* The library copies the options; the TLS files must live while it runs. */
 static struct MHD_Daemon *
 start_daemon (CmHttpServer *server, CmDaemon *daemon, const TlsFiles *tls, int fd)
@@ -227,14 +232,15 @@ start_daemon (CmHttpServer *server, CmDaemon *daemon, const TlsFiles *tls, int f
   if (tls->key != NULL)
     flags |= MHD_USE_TLS;
   return MHD_start_daemon (
-      flags, 0, NULL, NULL, cm_conn_request, daemon,
+      flags, 0, cm_conn_accept, daemon, cm_conn_request, daemon,
       /* First, so that it hears about the others. */
       MHD_OPTION_EXTERNAL_LOGGER, log_library, NULL, MHD_OPTION_LISTEN_SOCKET, fd,
       MHD_OPTION_NOTIFY_CONNECTION, cm_conn_notify, daemon, MHD_OPTION_NOTIFY_COMPLETED,
       cm_conn_completed, daemon, MHD_OPTION_URI_LOG_CALLBACK, cm_conn_request_line, daemon,
       MHD_OPTION_UNESCAPE_CALLBACK, leave_raw, NULL, MHD_OPTION_CONNECTION_MEMORY_LIMIT,
-      (size_t) CONNECTION_MEMORY, MHD_OPTION_CONNECTION_LIMIT, connection_limit (server),
-      MHD_OPTION_STRICT_FOR_CLIENT, 1, MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_ARRAY,
+      (size_t) CONNECTION_MEMORY, MHD_OPTION_CONNECTION_LIMIT,
+      (unsigned int) daemon->port->max_connections, MHD_OPTION_STRICT_FOR_CLIENT, 1,
+      MHD_OPTION_SIGPIPE_HANDLED_BY_APP, 1, MHD_OPTION_ARRAY,
       tls->key != NULL ? tls_options : &tls_options[3], MHD_OPTION_END);
 }
 

@@ -19,6 +19,8 @@ struct _CmPort {
   const GPtrArray *trusted; /* of GInetAddressMask, the server's; nullable */
   gint64 head_us, idle_us;
   gsize *bodies_bytes; /* atomic, the server's: all large bodies under way */
+  gint *connections;   /* atomic, the server's: of all its listeners */
+  gint max_connections;
 };
 
 struct sockaddr;

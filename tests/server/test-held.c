@@ -326,6 +326,52 @@ test_coded_body (Fixture *f, gconstpointer data)
   }
 }
 
+/* class http-edge-and-slow: connections do not take the descriptors that the database and other
+ * servers are reached with, however many listeners and loops share them. */
+static void
+test_too_many (void)
+{
+  enum { FILES = 600, MOST = FILES - 256, TRIED = MOST + 40 };
+  struct rlimit usual, few;
+  Fixture f = { 0 };
+  int fds[TRIED];
+  guint answered = 0;
+
+  getrlimit (RLIMIT_NOFILE, &usual);
+  few = usual;
+  few.rlim_cur = FILES;
+  setrlimit (RLIMIT_NOFILE, &few);
+  set_up (&f, NULL);
+  const CmListener listener = { .name = "more", .address = "127.0.0.1", .serve = CM_SERVE_CLIENT };
+  g_assert_true (cm_http_server_listen (f.edge->node.http, &listener, NULL));
+  setrlimit (RLIMIT_NOFILE, &usual);
+
+  guint16 ports[] = { f.edge->port, cm_http_server_port (f.edge->node.http, "more") };
+  for (guint i = 0; i < TRIED; i++) {
+    fds[i] = test_connect (ports[i % 2]);
+    g_autoptr (TestAnswer) answer = NULL;
+    if (test_print (fds[i], "GET /_matrix/client/v3/edge/x HTTP/1.1\r\nHost: test\r\n\r\n"))
+      answer = test_read (fds[i], FALSE);
+    answered += answer != NULL && answer->status == 200;
+  }
+  g_assert_cmpuint (answered, ==, MOST);
+  close (fds[0]);
+  gboolean again = FALSE;
+  for (guint turn = 0; turn < 100 && !again; turn++) {
+    g_usleep (20000);
+    int fd = test_connect (ports[0]);
+    g_autoptr (TestAnswer) answer = NULL;
+    if (test_print (fd, "GET /_matrix/client/v3/edge/x HTTP/1.1\r\nHost: test\r\n\r\n"))
+      answer = test_read (fd, FALSE);
+    again = answer != NULL;
+    close (fd);
+  }
+  g_assert_true (again);
+  for (guint i = 1; i < TRIED; i++)
+    close (fds[i]);
+  tear_down (&f, NULL);
+}
+
 /* class http-edge-and-slow: who dawdles over a head or a body is cut off though each byte comes in
  * time; who is held is not. */
 static void
@@ -413,6 +459,7 @@ main (int argc, char **argv)
   ADD ("/held/inbound-body-size/CVE-2024-52805/lengths", test_body_sizes);
   ADD ("/held/inbound-body-size/CVE-2024-52805/coded", test_coded_body);
   g_test_add_func ("/held/http-edge-and-slow/slow", test_slow);
+  g_test_add_func ("/held/http-edge-and-slow/too-many", test_too_many);
   ADD ("/held/timers", test_timers);
   return g_test_run ();
 }
