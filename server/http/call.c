@@ -309,6 +309,21 @@ cm_call_reply (CmCall *call, CmReply *reply)
     cm_loop_post (call->loop, call);
 }
 
+void
+cm_call_finish (CmCall *call, CmReply *reply, const GError *error)
+{
+  g_autoptr (GError) missing = NULL;
+
+  if (reply == CM_REPLY_LATER)
+    return;
+  if (reply == NULL && error == NULL)
+    missing = g_error_new (CM_ERROR, CM_ERROR_UNKNOWN, "%s %.*s gave neither reply nor error",
+                           call->method, (int) call->path_length, call->target);
+  if (reply == NULL)
+    reply = cm_reply_error (error != NULL ? error : missing);
+  cm_call_reply (call, reply);
+}
+
 gboolean
 cm_call_is_gone (const CmCall *call)
 {

@@ -66,6 +66,10 @@ const char *cm_call_origin (const CmCall *call);
 
 /* Answers (transfer full). Later answers are dropped and logged. */
 void cm_call_reply (CmCall *call, CmReply *reply);
+/* Answers with what a handler returned: @reply (transfer full) or @error; not when it answers
+ * later.
+ */
+void cm_call_finish (CmCall *call, CmReply *reply, const GError *error);
 /* For a handler that will call cm_call_reply later, from anywhere: takes its own reference first,
  * then returns this. */
 #define CM_REPLY_LATER (cm_reply_later ())

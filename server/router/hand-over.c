@@ -22,10 +22,7 @@ finish (gpointer data)
   g_autoptr (GError) error = NULL;
   CmReply *reply = rest->handler (rest->call, &error);
 
-  if (reply == NULL)
-    reply = cm_reply_error (error);
-  if (reply != CM_REPLY_LATER)
-    cm_call_reply (rest->call, reply);
+  cm_call_finish (rest->call, reply, error);
   rest_free (rest);
 }
 

@@ -240,13 +240,7 @@ answer_call (CmCall *call)
   g_autoptr (GError) error = NULL;
   CmReply *reply = run_call (call->node->router, call, &error);
 
-  if (reply == NULL && error == NULL)
-    g_set_error (&error, CM_ERROR, CM_ERROR_UNKNOWN, "%s %s gave neither reply nor error",
-                 call->route->method, call->route->path);
-  if (reply == NULL)
-    reply = cm_reply_error (error);
-  if (reply != CM_REPLY_LATER)
-    cm_call_reply (call, reply);
+  cm_call_finish (call, reply, error);
 }
 
 static void

@@ -65,7 +65,7 @@ run_turn (gpointer data)
   g_autoptr (GError) error = NULL;
   CmReply *reply = turn->inbox->work (call, &error);
 
-  cm_call_reply (call, reply != NULL ? reply : cm_reply_error (error));
+  cm_call_finish (call, reply, error);
   pass_on (turn->inbox, cm_call_origin (call));
 }
 
