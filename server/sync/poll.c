@@ -110,7 +110,7 @@ park (CmSyncPoll *poll, const CmSyncAnswer *answer)
   const CmHubUser *user = poll->user;
   g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&poll->hub->mutex);
 
-  if (!cm_sync_answer_is_empty (answer) || poll->expired || poll->hub->hold_none ||
+  if (!cm_sync_answer_is_empty (answer) || poll->expired || poll->revoked || poll->hub->hold_none ||
       poll->state == CM_POLL_DONE)
     return FALSE;
   /* What came while the answer was worked out is not in it. */
