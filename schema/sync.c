@@ -96,7 +96,7 @@ static const CmSql heroes = {
 static const CmSql local_members = {
   "sync-local-members",
   "SELECT s.text, m.user_id FROM member m JOIN sym s ON s.id = m.user_id"
-  " WHERE m.room = $1 AND m.local AND m.membership = 'join'",
+  " WHERE m.room = $1 AND m.local AND m.membership = 'join' AND m.position < $2",
 };
 
 static const CmSql state_before = {
@@ -229,9 +229,9 @@ cm_sync_heroes (CmDb *db, const GArray *rooms, gint64 user, GError **error)
 }
 
 CmRows *
-cm_sync_local_members (CmDb *db, gint64 room, GError **error)
+cm_sync_local_members (CmDb *db, gint64 room, gint64 position, GError **error)
 {
-  return cm_db_query (db, &local_members, CM_ARGS (CM_INT (room)), error);
+  return cm_db_query (db, &local_members, CM_ARGS (CM_INT (room), CM_INT (position)), error);
 }
 
 gint64

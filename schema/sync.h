@@ -57,8 +57,9 @@ cm_sync_read_rooms (CmDb *db, const CmSyncRoomsQuery *query, CmSyncRoomsRows *ro
  */
 CmRows *cm_sync_heroes (CmDb *db, const GArray *rooms, gint64 user, GError **error);
 
-/* Rows of (user id, sym): users of this server who are joined to a room. */
-CmRows *cm_sync_local_members (CmDb *db, gint64 room, GError **error);
+/* Rows of (user id, sym): users of this server who joined a room before @position, and still are.
+ */
+CmRows *cm_sync_local_members (CmDb *db, gint64 room, gint64 position, GError **error);
 /* The state after the last event before @position, 0 when there is none; -1 with @error. */
 gint64 cm_sync_state_before (CmDb *db, gint64 room, gint64 position, GError **error);
 

@@ -22,7 +22,8 @@ introduce (CmNode *node, const CmRoomView *view, const char *server, GError **er
 {
   const char *servers[] = { server, NULL };
   g_autoptr (CmDb) db = cm_pool_get (node->pool, error);
-  g_autoptr (CmRows) members = db != NULL ? cm_sync_local_members (db, view->room, error) : NULL;
+  g_autoptr (CmRows) members =
+      db != NULL ? cm_sync_local_members (db, view->room, G_MAXINT64, error) : NULL;
 
   if (members == NULL)
     return FALSE;

@@ -49,8 +49,9 @@ struct _CmHubRoom {
   gint64 from_state; /* the state after the last event at or before from */
   GArray *receipts;  /* of CmHubReceipt: all that came after position receipts_from */
   gint64 receipts_from;
-  gint64 newest; /* the newest position of anything in it */
-  gint64 used;   /* monotonic time */
+  gint64 newest;  /* the newest position of anything in it */
+  gint64 used;    /* monotonic time */
+  gboolean stale; /* something of it was missed: members and state are to be read again */
 };
 
 CmHubRoom *cm_hub_room_ref (CmHubRoom *room);

@@ -84,15 +84,16 @@ add_member (CmHubRoom *room, const char *user_id, gint64 user)
 }
 
 static void
-take_members (CmHubRoom *room, const CmRows *members, const CmRows *unread)
+take_unread (CmHubRoom *room, const CmRows *unread)
 {
   g_autoptr (GHashTable) by_sym = g_hash_table_new (g_int64_hash, g_int64_equal);
 
-  for (gsize i = 0; i < cm_rows_count (members); i++) {
-    CmHubMember *member =
-        add_member (room, cm_rows_text (members, i, 0), cm_rows_integer (members, i, 1));
-    g_hash_table_insert (by_sym, &member->user, member);
-  }
+  GHashTableIter iter;
+  gpointer value;
+
+  g_hash_table_iter_init (&iter, room->members);
+  while (g_hash_table_iter_next (&iter, NULL, &value))
+    g_hash_table_insert (by_sym, &((CmHubMember *) value)->user, value);
   for (gsize i = 0; i < cm_rows_count (unread); i++) {
     gint64 user = cm_rows_integer (unread, i, 0);
     CmHubMember *member = g_hash_table_lookup (by_sym, &user);
@@ -103,6 +104,37 @@ take_members (CmHubRoom *room, const CmRows *members, const CmRows *unread)
     if (member->counts == NULL)
       member->counts = g_array_new (FALSE, FALSE, sizeof (CmSyncCount));
     g_array_append_val (member->counts, count);
+  }
+}
+
+/* Whoever joined after what the hub has come to is added when it comes to that: what was said
+ * before need not be his to see. */
+static CmRows *
+read_members (CmSyncHub *hub, CmDb *db, gint64 room, GError **error)
+{
+  return cm_sync_local_members (db, room, hub->position + 1, error);
+}
+
+/* With the mutex held, unless the room is nobody else's yet. */
+static void
+take_members (CmSyncHub *hub, CmHubRoom *room, const CmRows *members)
+{
+  g_autoptr (GHashTable) present = g_hash_table_new (g_str_hash, g_str_equal);
+  GHashTableIter iter;
+  gpointer user_id, member;
+
+  for (gsize i = 0; i < cm_rows_count (members); i++) {
+    const char *name = cm_rows_text (members, i, 0);
+    g_hash_table_add (present, (gpointer) name);
+    if (!g_hash_table_contains (room->members, name))
+      add_member (room, name, cm_rows_integer (members, i, 1));
+  }
+  g_hash_table_iter_init (&iter, room->members);
+  while (g_hash_table_iter_next (&iter, &user_id, &member)) {
+    if (g_hash_table_contains (present, user_id))
+      continue;
+    cm_hub_count_nothing (hub, member);
+    g_hash_table_iter_remove (&iter);
   }
 }
 
@@ -124,7 +156,7 @@ load (CmSyncHub *hub, const char *room_id, gint64 before, GError **error)
 {
   gint64 sym = known_sym (hub, room_id, error);
   g_autoptr (CmDb) db = sym != 0 ? cm_pool_get (hub->node->pool, error) : NULL;
-  g_autoptr (CmRows) members = db != NULL ? cm_sync_local_members (db, sym, error) : NULL;
+  g_autoptr (CmRows) members = db != NULL ? read_members (hub, db, sym, error) : NULL;
   g_autoptr (CmRows) unread = members != NULL ? cm_unread_of_room (db, sym, error) : NULL;
   gint64 state = unread != NULL ? cm_sync_state_before (db, sym, before, error) : -1;
 
@@ -132,8 +164,30 @@ load (CmSyncHub *hub, const char *room_id, gint64 before, GError **error)
     return NULL;
   CmHubRoom *room = new_room (room_id, sym, before - 1);
   room->from_state = state;
-  take_members (room, members, unread);
+  take_members (hub, room, members);
+  take_unread (room, unread);
   return room;
+}
+
+/* Something of @room was missed. What is unread in it is known here only, and stays. */
+static gboolean
+refresh (CmSyncHub *hub, CmHubRoom *room, GError **error)
+{
+  g_autoptr (CmDb) db = cm_pool_get (hub->node->pool, error);
+  g_autoptr (CmRows) members = db != NULL ? read_members (hub, db, room->room, error) : NULL;
+  gint64 state =
+      members != NULL ? cm_sync_state_before (db, room->room, hub->position + 1, error) : -1;
+
+  if (state < 0)
+    return FALSE;
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&hub->mutex);
+  g_array_set_size (room->events, 0);
+  g_array_set_size (room->receipts, 0);
+  room->from = room->receipts_from = hub->position;
+  room->from_state = state;
+  take_members (hub, room, members);
+  room->stale = FALSE;
+  return TRUE;
 }
 
 CmHubRoom *
@@ -147,6 +201,8 @@ cm_hub_room_open (CmSyncHub *hub, const char *room_id, gint64 before, GError **e
       return NULL;
     g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&hub->mutex);
     g_hash_table_insert (hub->rooms, room->room_id, room);
+  } else if (room->stale && !refresh (hub, room, error)) {
+    return NULL;
   }
   room->used = g_get_monotonic_time ();
   return room;
@@ -160,6 +216,7 @@ cm_hub_room_update_member (CmSyncHub *hub, CmHubRoom *room, const char *user_id)
   if (view == NULL && !g_error_matches (error, CM_ERROR, CM_ERROR_NOT_FOUND)) {
     g_warning ("Room %s: whether %s is in it is not known: %s", room->room_id, user_id,
                error->message);
+    room->stale = TRUE;
     return;
   }
   gboolean joined = view != NULL && cm_room_membership (view, user_id) == CM_MEMBERSHIP_JOIN;

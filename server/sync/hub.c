@@ -11,7 +11,8 @@
 
 /* What a write comes to for those who wait; or something in memory changed. */
 typedef struct {
-  gint64 position;     /* the last of the write; 0: it has none */
+  gint64 first;        /* position of the write, and ... */
+  gint64 position;     /* ... its last; 0: it has none */
   char **rooms;        /* topics */
   char **users;        /* those of this server */
   GPtrArray *events;   /* of CmEvent; nullable */
@@ -78,6 +79,7 @@ cm_sync_hub_published (const CmWrite *write, gint64 position, gpointer data)
   const char *profile = cm_write_attached (write, "push-profile");
 
   cm_write_foreach_topic (write, take_topic, &topics);
+  change->first = position;
   change->position = position > 0 ? position + cm_write_positions (write) - 1 : 0;
   change->rooms = g_strv_builder_end (rooms);
   change->users = g_strv_builder_end (users);
@@ -207,15 +209,40 @@ publish_room (CmSyncHub *hub, CmHubRoom *room, const Change *change, gint64 coun
   }
 }
 
+/* Something was committed up to @position that the hub does not know: who follows /sync, and every
+ * room, starts anew from the database. */
+static void
+lose_track (CmSyncHub *hub, gint64 position)
+{
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&hub->mutex);
+  GHashTableIter iter;
+  gpointer value;
+
+  hub->position = MAX (hub->position, position);
+  g_hash_table_iter_init (&iter, hub->rooms);
+  while (g_hash_table_iter_next (&iter, NULL, &value))
+    ((CmHubRoom *) value)->stale = TRUE;
+  g_hash_table_iter_init (&iter, hub->users);
+  while (g_hash_table_iter_next (&iter, NULL, &value)) {
+    CmHubUser *user = value;
+    g_array_set_size (user->marks, 0);
+    user->from = user->personal = user->newest = position;
+    user->primed = FALSE;
+    g_hash_table_remove_all (user->keys);
+    cm_hub_wake (hub, user);
+  }
+}
+
 static void
 process_room (CmSyncHub *hub, const Change *change, const char *room_id, gint64 counter)
 {
   g_autoptr (GError) error = NULL;
-  /* Positions follow each other without gaps, so the change's first is the next. */
   CmHubRoom *room = cm_hub_room_open (hub, room_id, hub->position + 1, &error);
 
   if (room == NULL) {
-    g_warning ("Room %s: nobody is told of what is new: %s", room_id, error->message);
+    g_warning ("Room %s: who is told of what is new is not known: %s", room_id, error->message);
+    if (!change->ephemeral)
+      lose_track (hub, change->position);
     return;
   }
   for (gsize i = 0; !change->ephemeral && change->users[i] != NULL; i++)
@@ -280,6 +307,10 @@ process (CmSyncHub *hub, const Change *change)
 {
   gint64 counter = change->ephemeral ? cm_ephemeral_counter (hub->node->ephemeral) : 0;
 
+  /* Positions follow each other. Those that are missing belong to a write whose outcome was lost
+   * with a connection, or to another node's. */
+  if (change->first > hub->position + 1)
+    lose_track (hub, change->first - 1);
   if (change->profile != NULL)
     cm_push_profiles_forget (hub->profiles, change->profile);
   if (change->unread != NULL)

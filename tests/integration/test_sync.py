@@ -509,6 +509,35 @@ def test_filter_of_rooms_and_formats(user):
     assert "auth_events" in joined(answer, rooms[0])["timeline"]["events"][0]
 
 
+def test_what_was_committed_without_a_word(make_node):
+    """A write whose outcome was lost with the connection to the database is found in it later: nobody misses it."""
+    node = make_node("silent.localhost").start()
+    alice, bob = node.new_user("alice"), node.new_user("bob")
+    room, other = alice.create_room(preset="public_chat"), alice.create_room()
+    bob.join(room)
+    lost = [alice.send(room, body) for body in ("lost and found", "found as well")]
+    alice.send(room, "before")
+    since = bob.sync(bob.sync()["next_batch"])["next_batch"]
+
+    def lose(event):
+        """As if it had been committed just now, and nobody told."""
+        node.sql("UPDATE stream SET position = position + 1, batch = batch + 1")
+        node.sql(f"UPDATE event SET position = (SELECT position FROM stream) WHERE event_id = '{event}'")
+
+    lose(lost[0])
+    alice.send(room, "after")
+    answer = bob.sync(since)
+    assert bodies(joined(answer, room)) == ["lost and found", "after"]
+    # The next answer comes from memory again.
+    alice.send(room, "later")
+    answer = bob.sync(answer["next_batch"])
+    assert bodies(joined(answer, room)) == ["later"]
+    waiting = Waiting(bob, answer["next_batch"])
+    lose(lost[1])
+    alice.send(other, "none of his business")
+    assert bodies(joined(waiting.answer(), room)) == ["found as well"]
+
+
 def test_tokens_of_a_former_life(make_node):
     node = make_node("restart.localhost").start()
     user = node.new_user()
