@@ -132,7 +132,9 @@ static void
 stop_committer (CmNode *node)
 {
   g_clear_pointer (&node->committer, cm_committer_free);
+  /* It told these of each commit. */
   g_clear_pointer (&node->follow_ups, cm_follow_ups_free);
+  g_clear_pointer (&node->sync, cm_sync_hub_free);
   cm_federation_free_queues (node);
 }
 
@@ -177,12 +179,6 @@ start_sync_hub (CmNode *node, GError **error)
 {
   node->sync = cm_sync_hub_new (node, error);
   return node->sync != NULL;
-}
-
-static void
-stop_sync_hub (CmNode *node)
-{
-  g_clear_pointer (&node->sync, cm_sync_hub_free);
 }
 
 /* Its thread works for those who wait, so it ends before what they are answered with. */
@@ -398,11 +394,12 @@ static const Step steps[] = {
   { "committer", CM_NODE_SERVE, start_committer, stop_committer },
   { "rooms", CM_NODE_SERVE, start_rooms, stop_rooms },
   { "key ring", CM_NODE_SERVE, cm_federation_start_keys, cm_federation_stop_keys },
+  { "typing and presence", CM_NODE_SERVE, start_ephemeral, stop_ephemeral },
+  { "sync hub", CM_NODE_SERVE, start_sync_hub, NULL },
+  /* These go on at once with what the last run left: whoever is to hear of commits stands above. */
   { "outbound queues", CM_NODE_SERVE, cm_federation_start_queues, cm_federation_stop_queues },
   { "intake", CM_NODE_SERVE, cm_federation_start_intake, cm_federation_stop_intake },
   { "inbox", CM_NODE_SERVE, cm_federation_start_inbox, cm_federation_stop_inbox },
-  { "typing and presence", CM_NODE_SERVE, start_ephemeral, stop_ephemeral },
-  { "sync hub", CM_NODE_SERVE, start_sync_hub, stop_sync_hub },
   { "accounts", CM_NODE_TOOL, start_accounts, stop_accounts },
   { "remote keys", CM_NODE_SERVE, start_remote_keys, stop_remote_keys },
   { "limits", CM_NODE_SERVE, start_limits, stop_limits },
