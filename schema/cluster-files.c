@@ -112,8 +112,25 @@ cm_cluster_find_programs (const char *data_dir, GError **error)
   return NULL;
 }
 
+typedef struct {
+  gboolean done;
+  gboolean ok;
+  char *complaint;
+  GError *error;
+} Run;
+
+static void
+on_ended (GObject *process, GAsyncResult *result, gpointer data)
+{
+  Run *run = data;
+  run->ok = g_subprocess_communicate_utf8_finish (G_SUBPROCESS (process), result, NULL,
+                                                  &run->complaint, &run->error) &&
+            g_subprocess_get_successful (G_SUBPROCESS (process));
+  run->done = TRUE;
+}
+
 static gboolean
-run_initdb (const char *programs, const char *data_dir, GError **error)
+run_initdb (const char *programs, const char *data_dir, GCancellable *stop, GError **error)
 {
   g_autofree char *initdb = g_build_filename (programs, "initdb", NULL);
   const char *argv[] = { initdb,
@@ -128,14 +145,25 @@ run_initdb (const char *programs, const char *data_dir, GError **error)
                          "--no-instructions",
                          NULL };
   g_auto (GStrv) environment = cm_cluster_environment ();
-  g_autofree char *output = NULL;
-  g_autofree char *complaint = NULL;
-  int status;
-  if (g_spawn_sync (NULL, (char **) argv, environment, G_SPAWN_DEFAULT, NULL, NULL, &output,
-                    &complaint, &status, error) &&
-      g_spawn_check_wait_status (status, NULL))
+  g_autoptr (GSubprocessLauncher) launcher = g_subprocess_launcher_new (
+      G_SUBPROCESS_FLAGS_STDOUT_SILENCE | G_SUBPROCESS_FLAGS_STDERR_PIPE);
+  g_subprocess_launcher_set_environ (launcher, environment);
+  g_autoptr (GSubprocess) process = g_subprocess_launcher_spawnv (launcher, argv, NULL);
+  Run run = { .done = process == NULL };
+  if (process != NULL)
+    g_subprocess_communicate_utf8_async (process, NULL, stop, on_ended, &run);
+  while (!run.done)
+    g_main_context_iteration (g_main_context_get_thread_default (), TRUE);
+  g_autofree char *complaint = run.complaint;
+  g_autoptr (GError) failure = run.error;
+  if (run.ok)
     return TRUE;
-  g_clear_error (error);
+  if (g_cancellable_set_error_if_cancelled (stop, error)) {
+    /* What it has made so far is thrown away by the next start. */
+    g_subprocess_send_signal (process, SIGTERM);
+    g_subprocess_wait (process, NULL, NULL);
+    return FALSE;
+  }
   g_set_error (error, CM_ERROR, CM_ERROR_CONFIG, "initdb failed: %s",
                complaint != NULL ? g_strstrip (complaint) : "it could not be started");
   return FALSE;
@@ -160,7 +188,8 @@ remove_one (const char *path, const struct stat *info, int type, struct FTW *whe
 }
 
 gboolean
-cm_cluster_make_data (const char *programs, const char *data_dir, GError **error)
+cm_cluster_make_data (const char *programs, const char *data_dir, GCancellable *stop,
+                      GError **error)
 {
   if (version_of (data_dir) != 0)
     return TRUE;
@@ -170,7 +199,7 @@ cm_cluster_make_data (const char *programs, const char *data_dir, GError **error
   }
   g_autofree char *partial = g_strconcat (data_dir, ".partial", NULL);
   nftw (partial, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-  if (!run_initdb (programs, partial, error) || !include_settings (partial, error))
+  if (!run_initdb (programs, partial, stop, error) || !include_settings (partial, error))
     return FALSE;
   if (g_rename (partial, data_dir) != 0)
     return config_error (error, "Cannot make", data_dir);

@@ -212,7 +212,7 @@ make_database (const char *dsn, GError **error)
 }
 
 static gboolean
-prepare (CmCluster *cluster, const char *dir, GError **error)
+prepare (CmCluster *cluster, const char *dir, GCancellable *stop, GError **error)
 {
   cluster->lock = lock_dir (dir, error);
   if (cluster->lock < 0)
@@ -222,7 +222,7 @@ prepare (CmCluster *cluster, const char *dir, GError **error)
     return FALSE;
   cluster->socket_dir = cm_cluster_make_socket_dir (dir, error);
   return cluster->socket_dir != NULL &&
-         cm_cluster_make_data (cluster->programs, cluster->data_dir, error) &&
+         cm_cluster_make_data (cluster->programs, cluster->data_dir, stop, error) &&
          stop_left_over (cluster->data_dir, error) &&
          cm_cluster_write_settings (cluster->data_dir, cluster->socket_dir, error);
 }
@@ -240,7 +240,7 @@ new_cluster (const char *path)
 }
 
 CmCluster *
-cm_cluster_start (const char *dir, GError **error)
+cm_cluster_start (const char *dir, GCancellable *stop, GError **error)
 {
   if (geteuid () == 0) {
     g_set_error_literal (error, CM_ERROR, CM_ERROR_CONFIG,
@@ -249,7 +249,7 @@ cm_cluster_start (const char *dir, GError **error)
   }
   g_autofree char *path = g_canonicalize_filename (dir, NULL);
   g_autoptr (CmCluster) cluster = new_cluster (path);
-  if (!prepare (cluster, path, error))
+  if (!prepare (cluster, path, stop, error))
     return NULL;
   cluster->dsn = make_dsn (cluster->socket_dir, "comity");
   cluster->watcher = g_thread_new ("postgresql", watch, cluster);
@@ -261,7 +261,7 @@ cm_cluster_start (const char *dir, GError **error)
 }
 
 CmCluster *
-cm_cluster_join (const char *dir, GError **error)
+cm_cluster_join (const char *dir, GCancellable *stop, GError **error)
 {
   g_autofree char *path = g_canonicalize_filename (dir, NULL);
   g_autoptr (CmCluster) cluster = new_cluster (path);
@@ -271,7 +271,7 @@ cm_cluster_join (const char *dir, GError **error)
     if (PQping (cluster->dsn) == PQPING_OK)
       return g_steal_pointer (&cluster);
   }
-  return cm_cluster_start (dir, error);
+  return cm_cluster_start (dir, stop, error);
 }
 
 static void

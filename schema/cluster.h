@@ -4,6 +4,8 @@
 
 #include "schema/db.h"
 
+#include <gio/gio.h>
+
 G_BEGIN_DECLS
 
 typedef struct _CmCluster CmCluster;
@@ -14,11 +16,13 @@ typedef struct _CmCluster CmCluster;
  * root) and waits until it answers. Stops a server that a killed node left first; refuses a
  * directory that a living node uses. A server that dies is started again. Finds the PostgreSQL
  * programs (the newest, or those that made the cluster) under /usr/lib/postgresql or on PATH.
+ * @stop: (nullable) ends initdb, which can take long, with G_IO_ERROR_CANCELLED; the caller's main
+ * context runs meanwhile, so that whatever cancels may live there.
  */
-CmCluster *cm_cluster_start (const char *dir, GError **error);
+CmCluster *cm_cluster_start (const char *dir, GCancellable *stop, GError **error);
 /* For a command beside a node: the server that runs, if one does, which stopping then leaves alone;
  * else as cm_cluster_start. */
-CmCluster *cm_cluster_join (const char *dir, GError **error);
+CmCluster *cm_cluster_join (const char *dir, GCancellable *stop, GError **error);
 /* A fast stop, and after 2 seconds an immediate one. Every connection must be closed or will break.
  */
 void cm_cluster_stop (CmCluster *cluster);

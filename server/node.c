@@ -77,8 +77,8 @@ start_cluster (CmNode *node, GError **error)
   if (node->config->database.dsn)
     return TRUE;
   g_autofree char *dir = data_file (node, "postgresql");
-  node->cluster =
-      node->extent == CM_NODE_SERVE ? cm_cluster_start (dir, error) : cm_cluster_join (dir, error);
+  node->cluster = node->extent == CM_NODE_SERVE ? cm_cluster_start (dir, node->stop, error)
+                                                : cm_cluster_join (dir, node->stop, error);
   return node->cluster != NULL;
 }
 
@@ -433,11 +433,12 @@ cm_node_stop (CmNode *node)
 }
 
 CmNode *
-cm_node_start (const CmConfig *config, CmNodeExtent extent, GError **error)
+cm_node_start (const CmConfig *config, CmNodeExtent extent, GCancellable *stop, GError **error)
 {
   CmNode *node = g_new0 (CmNode, 1);
   node->extent = extent;
   node->config = config;
+  node->stop = stop;
   node->server_name = config->node.server_name;
   for (gsize i = 0; i < G_N_ELEMENTS (steps); i++) {
     if (steps[i].extent > extent)

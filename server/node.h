@@ -2,7 +2,7 @@
  * includes that part's header. Built once at start, in order, and not changed while calls run. */
 #pragma once
 
-#include <glib.h>
+#include <gio/gio.h>
 
 G_BEGIN_DECLS
 
@@ -42,6 +42,7 @@ typedef enum { CM_NODE_TOOL, CM_NODE_SERVE } CmNodeExtent;
 struct _CmNode {
   CmNodeExtent extent;
   const CmConfig *config;
+  GCancellable *stop; /* borrowed while it starts; nullable */
   const char *server_name;
   CmSigningKey *signing_key;
   CmVault *vault;
@@ -73,8 +74,9 @@ struct _CmNode {
 };
 
 /* Runs the steps of node.c in order; what had started is stopped when one fails, and the error
- * names it. */
-CmNode *cm_node_start (const CmConfig *config, CmNodeExtent extent, GError **error);
+ * names it. @stop: (nullable) see cm_cluster_start. */
+CmNode *
+cm_node_start (const CmConfig *config, CmNodeExtent extent, GCancellable *stop, GError **error);
 /* Stops what was started, in reverse, and frees it. Takes less than 5 seconds. */
 void cm_node_stop (CmNode *node);
 

@@ -8,10 +8,10 @@
 #include <systemd/sd-daemon.h>
 
 static gboolean
-on_stop_signal (gpointer loop)
+on_stop_signal (gpointer stop)
 {
-  g_main_loop_quit (loop);
-  return G_SOURCE_REMOVE;
+  g_cancellable_cancel (stop);
+  return G_SOURCE_CONTINUE;
 }
 
 static void
@@ -37,7 +37,7 @@ int
 cm_serve (const CmConfig *config)
 {
   g_autoptr (GError) error = NULL;
-  g_autoptr (GMainLoop) loop = g_main_loop_new (NULL, FALSE);
+  g_autoptr (GCancellable) stop = g_cancellable_new ();
   cm_log_start (config->node.log_level);
   signal (SIGPIPE, SIG_IGN);
   if (!cm_privileges_drop (config, &error)) {
@@ -47,18 +47,19 @@ cm_serve (const CmConfig *config)
   warn_of_settings (config);
   cm_privileges_raise_files ();
 
-  /* From here on a signal is kept until the loop runs, so that a half-started node is taken down in
-   * order. */
-  g_unix_signal_add (SIGTERM, on_stop_signal, loop);
-  g_unix_signal_add (SIGINT, on_stop_signal, loop);
-  CmNode *node = cm_node_start (config, CM_NODE_SERVE, &error);
+  /* From here on a signal is kept until this thread looks, so that a half-started node is taken
+   * down in order. */
+  g_unix_signal_add (SIGTERM, on_stop_signal, stop);
+  g_unix_signal_add (SIGINT, on_stop_signal, stop);
+  CmNode *node = cm_node_start (config, CM_NODE_SERVE, stop, &error);
   if (!node) {
     log_lines (error->message);
-    return 1;
+    return g_error_matches (error, G_IO_ERROR, G_IO_ERROR_CANCELLED) ? 0 : 1;
   }
   g_message ("Node %s is ready", node->server_name);
   sd_notify (0, "READY=1");
-  g_main_loop_run (loop);
+  while (!g_cancellable_is_cancelled (stop))
+    g_main_context_iteration (NULL, TRUE);
   g_message ("Node %s is stopping", node->server_name);
   sd_notify (0, "STOPPING=1");
   cm_node_stop (node);

@@ -93,7 +93,7 @@ cm_cli_open_node (const CmConfig *config)
     cm_cli_fail (error->message);
     return NULL;
   }
-  CmNode *node = cm_node_start (config, CM_NODE_TOOL, &error);
+  CmNode *node = cm_node_start (config, CM_NODE_TOOL, NULL, &error);
   if (!node)
     cm_cli_fail (error->message);
   return node;

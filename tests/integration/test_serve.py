@@ -36,7 +36,7 @@ def test_survives_stop_and_kill(make_node):
 def test_stop_while_starting(make_node):
     """A signal that comes before the node is ready stops it as well, and in order."""
     node = make_node(fresh=True).launch()
-    machine.wait_for(lambda: "Started the" in node.log_text(), what="the first step")
+    machine.wait_for(lambda: "Started the vault" in node.log_text(), what="the making of the database")
     assert node.stop(seconds=10) == 0
     assert node.postgres_pid() is None
 

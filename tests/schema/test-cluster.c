@@ -13,7 +13,7 @@ static CmCluster *
 start (const char *dir)
 {
   g_autoptr (GError) error = NULL;
-  CmCluster *cluster = cm_cluster_start (dir, &error);
+  CmCluster *cluster = cm_cluster_start (dir, NULL, &error);
   g_assert_no_error (error);
   return cluster;
 }
@@ -94,7 +94,7 @@ test_left_over (const char *dir)
 {
   pid_t node = fork ();
   if (node == 0) {
-    g_autoptr (CmCluster) cluster = cm_cluster_start (dir, NULL);
+    g_autoptr (CmCluster) cluster = cm_cluster_start (dir, NULL, NULL);
     raise (SIGKILL);
   }
   g_assert_cmpint (waitpid (node, NULL, 0), ==, node);
@@ -115,7 +115,7 @@ test_stale_pid_file (const char *dir)
   g_autofree char *text = g_strdup_printf ("%d\n", getpid ());
   g_assert_true (g_file_set_contents (path, text, -1, NULL));
   g_autoptr (GError) error = NULL;
-  cluster = cm_cluster_start (dir, &error);
+  cluster = cm_cluster_start (dir, NULL, &error);
   g_assert_no_error (error);
 }
 
@@ -124,7 +124,7 @@ test_two_nodes (const char *dir)
 {
   g_autoptr (CmCluster) cluster = start (dir);
   g_autoptr (GError) error = NULL;
-  g_assert_null (cm_cluster_start (dir, &error));
+  g_assert_null (cm_cluster_start (dir, NULL, &error));
   g_assert_error (error, CM_ERROR, CM_ERROR_CONFIG);
   g_assert_true (answers (cm_cluster_dsn (cluster)));
 }
@@ -178,7 +178,7 @@ test_unusable_data (const char *dir)
   g_autofree char *data = g_build_filename (dir, "data", NULL);
   g_autoptr (GError) error = NULL;
   g_assert_cmpint (g_mkdir (data, 0700), ==, 0);
-  g_assert_null (cm_cluster_start (dir, &error));
+  g_assert_null (cm_cluster_start (dir, NULL, &error));
   g_assert_error (error, CM_ERROR, CM_ERROR_CONFIG);
 }
 
@@ -190,7 +190,7 @@ test_wrong_setting (const char *dir)
   g_autofree char *path = g_build_filename (dir, "data", "postgresql.conf", NULL);
   g_clear_pointer (&cluster, cm_cluster_stop);
   g_assert_true (g_file_set_contents (path, "nonsense = on\n", -1, NULL));
-  g_assert_null (cm_cluster_start (dir, &error));
+  g_assert_null (cm_cluster_start (dir, NULL, &error));
   g_assert_error (error, CM_ERROR, CM_ERROR_UNAVAILABLE);
 }
 
@@ -234,7 +234,7 @@ test_join (const char *dir)
 {
   g_autoptr (GError) error = NULL;
   g_autoptr (CmCluster) cluster = start (dir);
-  g_autoptr (CmCluster) joined = cm_cluster_join (dir, &error);
+  g_autoptr (CmCluster) joined = cm_cluster_join (dir, NULL, &error);
   g_assert_no_error (error);
   g_assert_cmpstr (cm_cluster_dsn (joined), ==, cm_cluster_dsn (cluster));
   run (cm_cluster_dsn (joined), "CREATE TABLE kept (x int)");
@@ -247,7 +247,7 @@ static void
 test_join_alone (const char *dir)
 {
   g_autoptr (GError) error = NULL;
-  g_autoptr (CmCluster) joined = cm_cluster_join (dir, &error);
+  g_autoptr (CmCluster) joined = cm_cluster_join (dir, NULL, &error);
   g_assert_no_error (error);
   pid_t pid = read_pid (dir);
   g_assert_true (answers (cm_cluster_dsn (joined)));
@@ -259,7 +259,7 @@ static void
 refuse_root (void)
 {
   g_autoptr (GError) error = NULL;
-  g_assert_null (cm_cluster_start ("/nonexistent", &error));
+  g_assert_null (cm_cluster_start ("/nonexistent", NULL, &error));
   g_assert_error (error, CM_ERROR, CM_ERROR_CONFIG);
 }
 

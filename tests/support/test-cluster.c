@@ -213,7 +213,7 @@ test_cluster_new (void)
   g_autoptr (GError) error = NULL;
   TestCluster *cluster = g_new0 (TestCluster, 1);
   cluster->dir = test_make_dir ();
-  cluster->cluster = cm_cluster_start (cluster->dir, &error);
+  cluster->cluster = cm_cluster_start (cluster->dir, NULL, &error);
   g_assert_no_error (error);
   if (!g_test_perf ())
     forgo_fsync (cluster);
