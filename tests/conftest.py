@@ -10,7 +10,7 @@ sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent / "support"))
 
 from authority import Authority  # noqa: E402
 from directory import Directory  # noqa: E402
-from fedpeer import Peer  # noqa: E402
+from fedpeer import Peer, introduce  # noqa: E402
 from node import Node, resolve_each_other  # noqa: E402
 import machine  # noqa: E402
 
@@ -118,6 +118,7 @@ def federated(authority):
     node = Node("acme.localhost", tls=authority.issue("acme.localhost"), ca=authority.ca)
     resolve_each_other([node, *peers])
     node.start()
+    introduce(node, *peers)
     yield (node, *peers)
     for peer in peers:
         peer.stop()

@@ -176,12 +176,13 @@ def test_room_goes_on_while_a_gap_waits(federated):
 
 def test_acknowledged_event_survives_a_crash(authority, make_node):
     """What was answered with 200 is there after kill -9, though its ancestors had still to be fetched."""
-    from fedpeer import Peer
+    from fedpeer import Peer, introduce
     from node import resolve_each_other
     peer = Peer("peer.test", authority).start()
     node = make_node("acme.localhost", tls=authority.issue("acme.localhost"), ca=authority.ca)
     resolve_each_other([node, peer])
     node.start()
+    introduce(node, peer)
     try:
         alice = node.new_user("alice")
         room = PeerRoom.join(peer, node, alice.create_room(preset="public_chat"), DANA)
@@ -247,12 +248,13 @@ def test_fed_dos_missing_events_over_all(federated):
 @pytest.mark.parametrize("version", ["11", "12"])
 def test_CVE_2024_31208_layers_of_auth_events(authority, make_node, version):
     """Sixty layers of two events that each cite both below: each is asked for once, and the node is not kept busy."""
-    from fedpeer import Peer
+    from fedpeer import Peer, introduce
     from node import resolve_each_other
     peer = Peer("peer.test", authority).start()
     node = make_node("acme.localhost", tls=authority.issue("acme.localhost"), ca=authority.ca)
     resolve_each_other([node, peer])
     node.start()
+    introduce(node, peer)
     alice = node.new_user("alice")
     room = PeerRoom.join(peer, node, alice.create_room(preset="public_chat", room_version=version), DANA)
     base = room.auth_for(DANA, "m.room.member", {"membership": "join"}, DANA)

@@ -210,6 +210,13 @@ class Peer:
         return answer.get("pdus")
 
 
+def introduce(node, *peers):
+    """Waits until the node has the peers' keys: the first connections of a program that a sanitizer watches take their time."""
+    target = f"/_matrix/federation/v1/query/profile?user_id={quote('@nobody:' + node.server_name)}"
+    for peer in peers:
+        machine.wait_for(lambda each=peer: each.request(node, "GET", target).status_code != 401, 60, what=f"the keys of {peer.name}")
+
+
 def now():
     return int(time.time() * 1000)
 
