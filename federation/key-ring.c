@@ -28,22 +28,41 @@ find_own (CmKeyRing *ring, const char *key_id, gint64 when_ms)
   return NULL;
 }
 
+/* (transfer full) from memory or the database; NULL without @error when it is in neither. */
+static char *
+find_kept (CmKeyRing *ring, const char *server, const char *key_id, gint64 when_ms, GError **error)
+{
+  const char *const servers[] = { server, NULL };
+  char *key = cm_key_store_find (ring->store, server, key_id, when_ms);
+
+  if (key != NULL || !cm_key_store_load (ring->store, servers, error))
+    return key;
+  return cm_key_store_find (ring->store, server, key_id, when_ms);
+}
+
+gboolean
+cm_key_ring_has (CmKeyRing *ring, const char *server, const char *key_id)
+{
+  if (g_strcmp0 (server, ring->server_name) == 0)
+    return TRUE; /* nobody is asked for those */
+  g_autofree char *key = find_kept (ring, server, key_id, 0, NULL);
+  return key != NULL;
+}
+
 static char *
 find_or_fetch (CmKeyRing *ring, const char *server, const char *key_id, gint64 when_ms,
                GError **error)
 {
-  const char *const servers[] = { server, NULL };
   g_autoptr (GHashTable) wanted = NULL;
-  char *key = cm_key_store_find (ring->store, server, key_id, when_ms);
+  g_autoptr (GError) failure = NULL;
+  char *key = find_kept (ring, server, key_id, when_ms, &failure);
 
-  if (key != NULL)
+  if (failure != NULL)
+    g_propagate_error (error, g_steal_pointer (&failure));
+  else if (key == NULL)
+    wanted = cm_wanted_keys_new ();
+  if (wanted == NULL)
     return key;
-  if (!cm_key_store_load (ring->store, servers, error))
-    return NULL;
-  key = cm_key_store_find (ring->store, server, key_id, when_ms);
-  if (key != NULL)
-    return key;
-  wanted = cm_wanted_keys_new ();
   cm_wanted_keys_add (wanted, server, key_id);
   cm_key_fetch_run (ring->fetch, wanted, when_ms);
   key = cm_key_store_find (ring->store, server, key_id, when_ms);
@@ -150,7 +169,7 @@ own_documents (CmKeyRing *ring, GError **error)
 
 GPtrArray *
 cm_key_ring_documents (CmKeyRing *ring, const char *server, const char *key_id,
-                       gint64 minimum_valid_until_ms, GError **error)
+                       gint64 minimum_valid_until_ms, gboolean may_ask, GError **error)
 {
   g_autoptr (GPtrArray) documents = NULL;
   gint64 valid_until;
@@ -160,7 +179,7 @@ cm_key_ring_documents (CmKeyRing *ring, const char *server, const char *key_id,
   documents = cm_key_store_documents (ring->store, server, key_id, &valid_until, error);
   if (documents == NULL)
     return NULL;
-  if (valid_until < minimum_valid_until_ms || documents->len == 0) {
+  if (may_ask && (valid_until < minimum_valid_until_ms || documents->len == 0)) {
     cm_key_fetch_document (ring->fetch, server);
     g_ptr_array_unref (documents);
     documents = cm_key_store_documents (ring->store, server, key_id, &valid_until, error);

@@ -25,6 +25,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (CmKeyRing, cm_key_ring_free)
  */
 char *cm_key_ring_get (CmKeyRing *ring, const char *server, const char *key_id, gint64 when_ms,
                        GError **error);
+/* Whether cm_key_ring_get would find the key, as one that is good now, without fetching it. */
+gboolean cm_key_ring_has (CmKeyRing *ring, const char *server, const char *key_id);
 /* Fetches what is missing for many (server, key id) pairs at once, each server asked once, in
  * parallel. Failures show at cm_key_ring_get. */
 void cm_key_ring_prefetch (CmKeyRing *ring, const char *const *servers, const char *const *key_ids,
@@ -37,8 +39,8 @@ gboolean cm_key_ring_verify_json (CmKeyRing *ring, const CmJson *object, const c
 /* GET /_matrix/key/v2/server: this server's signed key document (transfer full). */
 CmJsonDoc *cm_key_ring_own_document (CmKeyRing *ring, GError **error);
 /* Notary: the key documents of @server, signed by this server too; @minimum_valid_until_ms as in
- * the query. NULL-able elements never. */
+ * the query. @may_ask: whether @server may be asked, which takes time. */
 GPtrArray *cm_key_ring_documents (CmKeyRing *ring, const char *server, const char *key_id,
-                                  gint64 minimum_valid_until_ms, GError **error);
+                                  gint64 minimum_valid_until_ms, gboolean may_ask, GError **error);
 
 G_END_DECLS

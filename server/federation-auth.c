@@ -64,3 +64,17 @@ cm_federation_authenticate (CmNode *node, CmCall *call, GError **error)
     g_propagate_error (error, g_steal_pointer (&failure));
   return NULL;
 }
+
+gboolean
+cm_federation_is_known (CmNode *node, CmCall *call)
+{
+  g_autoptr (GPtrArray) headers = cm_call_headers (call, "Authorization");
+
+  for (guint i = 0; i < headers->len && i < MAX_HEADERS; i++) {
+    g_autoptr (CmXMatrix) header = cm_x_matrix_parse (headers->pdata[i], NULL);
+    if (header != NULL && cm_id_is_server_name (header->origin) &&
+        !cm_key_ring_has (node->key_ring, header->origin, header->key))
+      return FALSE;
+  }
+  return TRUE;
+}

@@ -3,9 +3,21 @@
 #define QUEUE_LENGTH 4096
 #define CLOSING_US   (5 * G_TIME_SPAN_SECOND)
 
+/* One key's share of a lane's threads, and what of it may wait. */
+#define SHARE       4
+#define MAX_WAITING 64
+
+/* The work that is done for one key. */
+typedef struct {
+  char *key;
+  guint running;  /* or in the lane's ring */
+  GQueue waiting; /* of Item */
+} Turn;
+
 typedef struct {
   CmWork work;
   gpointer data;
+  Turn *turn; /* NULL: nobody's in particular */
 } Item;
 
 typedef struct {
@@ -14,8 +26,10 @@ typedef struct {
   GCond ended;  /* a thread has */
   Item *items;  /* a ring */
   guint first, n_items;
-  guint running; /* threads that have not ended */
-  guint asleep;  /* threads that wait and that nobody has woken yet */
+  guint n_waiting;   /* items that wait for their turn */
+  GHashTable *turns; /* key -> Turn; there while something of it runs */
+  guint running;     /* threads that have not ended */
+  guint asleep;      /* threads that wait and that nobody has woken yet */
   gboolean closing;
   GThread **threads;
   guint n_threads;
@@ -31,7 +45,53 @@ static const char *const lane_names[CM_LANE_LAST] = {
   [CM_LANE_FEDERATION] = "federation",
   [CM_LANE_BACKGROUND] = "background",
   [CM_LANE_BLOCKING] = "blocking",
+  [CM_LANE_REMOTE] = "remote",
+  [CM_LANE_STRANGERS] = "strangers",
 };
+
+static void
+turn_free (gpointer data)
+{
+  Turn *turn = data;
+
+  g_free (turn->key);
+  g_free (turn);
+}
+
+static Turn *
+turn_of (Lane *lane, const char *key)
+{
+  Turn *turn = g_hash_table_lookup (lane->turns, key);
+
+  if (turn != NULL)
+    return turn;
+  turn = g_new0 (Turn, 1);
+  turn->key = g_strdup (key);
+  g_hash_table_insert (lane->turns, turn->key, turn);
+  return turn;
+}
+
+/* Those that wait have their place in the ring counted. */
+static void
+lane_append (Lane *lane, const Item *item)
+{
+  lane->items[(lane->first + lane->n_items) % QUEUE_LENGTH] = *item;
+  lane->n_items++;
+}
+
+/* What @turn has waiting goes to the end of the ring, behind the work of others. */
+static void
+lane_pass_on (Lane *lane, Turn *turn)
+{
+  g_autofree Item *next = g_queue_pop_head (&turn->waiting);
+
+  if (next != NULL) {
+    lane->n_waiting--;
+    lane_append (lane, next);
+  } else if (--turn->running == 0) {
+    g_hash_table_remove (lane->turns, turn->key);
+  }
+}
 
 /* FALSE when the lane is closing and empty. */
 static gboolean
@@ -60,6 +120,8 @@ lane_thread (gpointer data)
     g_mutex_unlock (&lane->lock);
     item.work (item.data);
     g_mutex_lock (&lane->lock);
+    if (item.turn != NULL)
+      lane_pass_on (lane, item.turn);
   }
   lane->running--;
   g_cond_signal (&lane->ended);
@@ -74,6 +136,7 @@ lane_start (Lane *lane, const char *name, guint n_threads)
   g_cond_init (&lane->filled);
   g_cond_init (&lane->ended);
   lane->items = g_new (Item, QUEUE_LENGTH);
+  lane->turns = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, turn_free);
   lane->threads = g_new (GThread *, n_threads);
   lane->n_threads = lane->running = n_threads;
   for (guint i = 0; i < n_threads; i++) {
@@ -93,19 +156,36 @@ cm_lanes_new (const guint threads[CM_LANE_LAST])
   return lanes;
 }
 
+/* FALSE when too much of @turn waits. *@waits: whether the item does. */
+static gboolean
+take_turn (Lane *lane, Turn *turn, Item *item, gboolean *waits)
+{
+  item->turn = turn;
+  *waits = turn->running >= MAX (1, lane->n_threads / SHARE);
+  if (!*waits)
+    turn->running++;
+  else if (turn->waiting.length >= MAX_WAITING)
+    return FALSE;
+  else
+    g_queue_push_tail (&turn->waiting, g_memdup2 (item, sizeof *item));
+  lane->n_waiting += *waits;
+  return TRUE;
+}
+
 gboolean
-cm_lanes_push (CmLanes *lanes, CmLane which, CmWork work, gpointer data)
+cm_lanes_push_fair (CmLanes *lanes, CmLane which, const char *key, CmWork work, gpointer data)
 {
   Lane *lane = &lanes->lanes[which];
-  gboolean room, wake = FALSE;
+  Item item = { work, data, NULL };
+  gboolean room, waits = FALSE, wake = FALSE;
 
   g_return_val_if_fail (which != CM_LANE_EDGE, FALSE);
 
   g_mutex_lock (&lane->lock);
-  room = lane->n_items < QUEUE_LENGTH && !lane->closing;
-  if (room) {
-    lane->items[(lane->first + lane->n_items) % QUEUE_LENGTH] = (Item){ work, data };
-    lane->n_items++;
+  room = lane->n_items + lane->n_waiting < QUEUE_LENGTH && !lane->closing &&
+         (key == NULL || take_turn (lane, turn_of (lane, key), &item, &waits));
+  if (room && !waits) {
+    lane_append (lane, &item);
     /* A signal is a system call even when nobody waits. */
     wake = lane->asleep > 0;
     lane->asleep -= wake;
@@ -114,6 +194,12 @@ cm_lanes_push (CmLanes *lanes, CmLane which, CmWork work, gpointer data)
   if (wake)
     g_cond_signal (&lane->filled);
   return room;
+}
+
+gboolean
+cm_lanes_push (CmLanes *lanes, CmLane lane, CmWork work, gpointer data)
+{
+  return cm_lanes_push_fair (lanes, lane, NULL, work, data);
 }
 
 static void
@@ -144,6 +230,7 @@ lane_clear (Lane *lane)
 {
   for (guint i = 0; i < lane->n_threads; i++)
     g_thread_join (lane->threads[i]);
+  g_hash_table_unref (lane->turns);
   g_free (lane->threads);
   g_free (lane->items);
   g_mutex_clear (&lane->lock);

@@ -14,6 +14,11 @@ CmLanes *cm_lanes_new (const guint threads[CM_LANE_LAST]);
 void cm_lanes_free (CmLanes *lanes);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CmLanes, cm_lanes_free)
 
+/* The same, but of the work that is done for one @key no more than a share of the lane's threads is
+ * at it at a time; the rest waits, so that nobody takes the lane from everybody else by having this
+ * server ask others that do not answer. Of one key only so much may wait. */
+gboolean
+cm_lanes_push_fair (CmLanes *lanes, CmLane lane, const char *key, CmWork work, gpointer data);
 /* FALSE when the lane is full; then @work is not run and @data is the caller's still. */
 gboolean cm_lanes_push (CmLanes *lanes, CmLane lane, CmWork work, gpointer data);
 

@@ -39,8 +39,9 @@ typedef enum {
   CM_LANE_CLIENT,
   CM_LANE_FEDERATION,
   CM_LANE_BACKGROUND,
-  CM_LANE_BLOCKING, /* directories, password hashing, remote calls on a client's behalf, image work
-                     */
+  CM_LANE_BLOCKING,  /* directories, password hashing, image work */
+  CM_LANE_REMOTE,    /* calls of other servers on a client's behalf: fair, see lanes.h */
+  CM_LANE_STRANGERS, /* what servers ask whose key must be fetched first: fair by address */
   CM_LANE_LAST
 } CmLane;
 

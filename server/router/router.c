@@ -4,6 +4,7 @@
 #include "server/http/call-private.h"
 #include "server/http/percent.h"
 #include "server/node.h"
+#include "server/router/hand-over.h"
 #include "server/router/lanes.h"
 #include "server/router/limits.h"
 #include "server/router/trie.h"
@@ -231,6 +232,9 @@ run_call (CmRouter *router, CmCall *call, GError **error)
     return cm_reply_limited (wait_ms);
   if (!federation && !parse_body (call, error))
     return NULL;
+  /* Who asks had to be known first. */
+  if (call->route->lane == CM_LANE_REMOTE)
+    return cm_call_hand_over (call, CM_LANE_REMOTE, call->route->handler, error);
   return call->route->handler (call, error);
 }
 
@@ -253,6 +257,38 @@ answer_busy (CmCall *call)
 }
 
 static void
+work_on_stranger (gpointer data)
+{
+  g_autoptr (CmCall) call = data;
+
+  answer_call (call);
+}
+
+/* Whoever makes this server look for a key waits with others of his address, and in nobody's way
+ * who is known (class fed-key-starvation). */
+static void
+push_stranger (CmCall *call)
+{
+  g_autofree char *key = cm_limits_address_key (call->address);
+
+  if (cm_lanes_push_fair (call->node->lanes, CM_LANE_STRANGERS, key, work_on_stranger,
+                          cm_call_ref (call)))
+    return;
+  cm_call_unref (call);
+  answer_busy (call);
+}
+
+static gboolean
+is_stranger (CmCall *call)
+{
+  const CmAuthenticators *authenticators = &call->node->router->authenticators;
+
+  return call->route->auth == CM_AUTH_FEDERATION && call->requester == NULL &&
+         authenticators->federation_is_known != NULL &&
+         !authenticators->federation_is_known (call->node, call);
+}
+
+static void
 work_on_call (gpointer data)
 {
   g_autoptr (CmCall) call = data;
@@ -261,8 +297,17 @@ work_on_call (gpointer data)
    */
   if (cm_call_is_gone (call) && strcmp (call->route->method, "GET") == 0)
     answer_busy (call);
+  else if (is_stranger (call))
+    push_stranger (call);
   else
     answer_call (call);
+}
+
+/* Calls of fair lanes are looked at where there is no waiting for anybody. */
+static CmLane
+first_lane (const CmCall *call)
+{
+  return call->route->lane == CM_LANE_REMOTE ? CM_LANE_CLIENT : call->route->lane;
 }
 
 void
@@ -274,7 +319,11 @@ cm_router_call (CmCall *call, gpointer data)
     answer_call (call);
     return;
   }
-  if (cm_lanes_push (router->node->lanes, call->route->lane, work_on_call, cm_call_ref (call)))
+  if (call->route->lane == CM_LANE_STRANGERS) {
+    push_stranger (call);
+    return;
+  }
+  if (cm_lanes_push (router->node->lanes, first_lane (call), work_on_call, cm_call_ref (call)))
     return;
   cm_call_unref (call);
   answer_busy (call);

@@ -18,6 +18,8 @@ typedef struct {
   CmRequester *(*token) (CmNode *node, CmCall *call, const char *token, CmAuth auth,
                          GError **error);
   CmRequester *(*federation) (CmNode *node, CmCall *call, GError **error);
+  /* Whether federation() can tell without asking another server. */
+  gboolean (*federation_is_known) (CmNode *node, CmCall *call);
 } CmAuthenticators;
 
 CmRouter *cm_router_new (CmNode *node, const CmAuthenticators *authenticators,

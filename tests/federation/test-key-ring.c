@@ -464,14 +464,16 @@ test_own_document (World *w, gconstpointer data)
 static void
 test_notary_service (World *w, gconstpointer data)
 {
-  g_autoptr (GPtrArray) own = cm_key_ring_documents (w->ring, "here.test", NULL, now_ms (), NULL);
+  g_autoptr (GPtrArray) own =
+      cm_key_ring_documents (w->ring, "here.test", NULL, now_ms (), TRUE, NULL);
   g_autoptr (GPtrArray) documents =
-      cm_key_ring_documents (w->ring, "a.test", NULL, now_ms (), NULL);
+      cm_key_ring_documents (w->ring, "a.test", NULL, now_ms (), TRUE, NULL);
   g_autoptr (GPtrArray) again =
-      cm_key_ring_documents (w->ring, "a.test", "ed25519:k", now_ms (), NULL);
+      cm_key_ring_documents (w->ring, "a.test", "ed25519:k", now_ms (), TRUE, NULL);
   g_autoptr (GPtrArray) never =
-      cm_key_ring_documents (w->ring, "a.test", "ed25519:z", now_ms (), NULL);
-  g_autoptr (GPtrArray) gone = cm_key_ring_documents (w->ring, "gone.test", NULL, now_ms (), NULL);
+      cm_key_ring_documents (w->ring, "a.test", "ed25519:z", now_ms (), TRUE, NULL);
+  g_autoptr (GPtrArray) gone =
+      cm_key_ring_documents (w->ring, "gone.test", NULL, now_ms (), TRUE, NULL);
   const CmJson *document;
 
   g_assert_cmpuint (own->len, ==, 1);

@@ -1,5 +1,10 @@
 """Holes that an attacker with an account found, or without one. Each stays shut."""
 
+import contextlib
+import socket
+import threading
+import time
+
 from client import quote
 import pytest
 
@@ -89,3 +94,64 @@ def test_cve_2021_39164_members_of_hidden_times(user, other, node):
 
     assert joined(user) == {user.user_id, secret.user_id}
     assert secret.user_id not in joined(other)
+
+
+@pytest.fixture(scope="module")
+def silent():
+    """A port at which every loopback address takes connections, and nobody ever says a word."""
+    with socket.socket() as listener:
+        listener.bind(("0.0.0.0", 0))
+        listener.listen(1024)
+        yield listener.getsockname()[1]
+
+
+def silent_servers(silent, count, first=2):
+    return [f"127.0.0.{first + i}:{silent}" for i in range(count)]
+
+
+def in_background(work, items):
+    """Each in a thread of its own; what comes of it is nobody's concern."""
+    def run(item):
+        with contextlib.suppress(Exception):
+            work(item)
+
+    for item in items:
+        threading.Thread(target=run, args=(item,), daemon=True).start()
+    time.sleep(1)
+
+
+def seconds_of(work):
+    start = time.monotonic()
+    work()
+    return time.monotonic() - start
+
+
+@pytest.mark.peers
+@pytest.mark.parametrize("kind", ["signed", "notary"])
+def test_class_fed_key_starvation(federated, silent, kind):
+    """Who makes the node look for keys that are not to be had keeps nobody waiting whose key is known."""
+    node, peer, _ = federated
+    target = "/_matrix/federation/v1/query/profile?user_id=%40nobody%3Aacme.localhost"
+    assert peer.request(node, "GET", target).status_code == 404
+    servers = silent_servers(silent, 30, 2 if kind == "signed" else 40)
+
+    def ask(server):
+        if kind == "notary":
+            node.request("GET", f"/_matrix/key/v2/query/{quote(server)}")
+            return
+        header = peer.authorization("GET", target, node.server_name).replace("peer.test", server)
+        peer.request(node, "GET", target, headers={"Authorization": header})
+
+    in_background(ask, servers)
+    assert seconds_of(lambda: peer.request(node, "GET", target)) < 3
+
+
+@pytest.mark.peers
+def test_class_remote_starvation(federated, silent):
+    """Who has the node ask servers that do not answer keeps nobody else from signing in, and from asking others."""
+    node, peer, _ = federated
+    mallory, alice = node.new_user("mallory"), node.new_user("alice")
+    peer.on("GET", "/query/profile$", lambda match, content, query: {"displayname": "Dana"})
+    in_background(lambda server: mallory.request("GET", f"/profile/{quote('@x:' + server)}"), silent_servers(silent, 12, 80))
+    assert seconds_of(lambda: node.client().login(alice.user_id, alice.password)) < 3
+    assert seconds_of(lambda: alice.get("/profile/" + quote("@dana:peer.test"))) < 3

@@ -87,6 +87,35 @@ test_threads (void)
   g_assert_cmpint (crowd.most, ==, 3);
 }
 
+/* One key has a quarter of a fair lane's threads, and only so much of it waits; what waits is done
+ * in the end. */
+static void
+test_fair (void)
+{
+  static const guint threads[CM_LANE_LAST] = { 0, 1, 1, 1, 1, 8, 1 };
+  CmLanes *lanes = cm_lanes_new (threads);
+  gint done = 0;
+  guint taken = 0;
+  GMutex gate;
+
+  g_mutex_init (&gate);
+  g_mutex_lock (&gate);
+  while (cm_lanes_push_fair (lanes, CM_LANE_REMOTE, "mallory", wait_for_gate, &gate))
+    g_assert_cmpuint (++taken, <, 100);
+  g_assert_cmpuint (taken, ==, 2 + 64);
+  for (guint i = 0; i < 6; i++)
+    g_assert_true (cm_lanes_push_fair (lanes, CM_LANE_REMOTE, "alice", count, &done));
+  while (g_atomic_int_get (&done) < 6)
+    g_usleep (1000);
+  g_mutex_unlock (&gate);
+  /* Everybody's turn has ended, and begins anew. */
+  while (!cm_lanes_push_fair (lanes, CM_LANE_REMOTE, "mallory", count, &done))
+    g_usleep (1000);
+  cm_lanes_free (lanes);
+  g_assert_cmpint (done, ==, 7);
+  g_mutex_clear (&gate);
+}
+
 int
 main (int argc, char **argv)
 {
@@ -94,5 +123,6 @@ main (int argc, char **argv)
   g_test_add_func ("/lanes/all-run", test_all_run);
   g_test_add_func ("/lanes/full-refuses", test_full_refuses);
   g_test_add_func ("/lanes/threads", test_threads);
+  g_test_add_func ("/lanes/fair", test_fair);
   return g_test_run ();
 }

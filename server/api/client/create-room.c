@@ -81,7 +81,7 @@ create_room (CmCall *call, GError **error)
 
 /* Invites may go to other servers, hence the lane. */
 const CmRoute cm_routes_create_room[] = {
-  { "POST", "/_matrix/client/v3/createRoom", CM_AUTH_TOKEN, CM_LIMIT_JOIN, CM_LANE_BLOCKING,
+  { "POST", "/_matrix/client/v3/createRoom", CM_AUTH_TOKEN, CM_LIMIT_JOIN, CM_LANE_REMOTE,
     CM_BODY_JSON, create_room, 0 },
   CM_ROUTES_END,
 };

@@ -60,15 +60,16 @@ upload_signatures (CmCall *call, GError **error)
 }
 
 /* "unstable" is what clients of before 1.1 call. */
-#define UPLOAD(path, handler)                                                                      \
+#define UPLOAD(path, lane, handler)                                                                \
   {                                                                                                \
-    "POST", path, CM_AUTH_TOKEN, CM_LIMIT_SEND, CM_LANE_BLOCKING, CM_BODY_JSON, handler, 0         \
+    "POST", path, CM_AUTH_TOKEN, CM_LIMIT_SEND, lane, CM_BODY_JSON, handler, 0                     \
   }
 
 const CmRoute cm_routes_cross_signing[] = {
-  UPLOAD ("/_matrix/client/v3/keys/device_signing/upload", upload_signing_keys),
-  UPLOAD ("/_matrix/client/unstable/keys/device_signing/upload", upload_signing_keys),
-  UPLOAD ("/_matrix/client/v3/keys/signatures/upload", upload_signatures),
-  UPLOAD ("/_matrix/client/unstable/keys/signatures/upload", upload_signatures),
+  UPLOAD ("/_matrix/client/v3/keys/device_signing/upload", CM_LANE_BLOCKING, upload_signing_keys),
+  UPLOAD ("/_matrix/client/unstable/keys/device_signing/upload", CM_LANE_BLOCKING,
+          upload_signing_keys),
+  UPLOAD ("/_matrix/client/v3/keys/signatures/upload", CM_LANE_REMOTE, upload_signatures),
+  UPLOAD ("/_matrix/client/unstable/keys/signatures/upload", CM_LANE_REMOTE, upload_signatures),
   CM_ROUTES_END,
 };

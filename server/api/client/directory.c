@@ -258,7 +258,7 @@ put_visibility (CmCall *call, GError **error)
 
 const CmRoute cm_routes_directory[] = {
   { "PUT", ALIAS, CM_AUTH_TOKEN, CM_LIMIT_HEAVY, CM_LANE_CLIENT, CM_BODY_JSON, put_alias, 0 },
-  { "GET", ALIAS, CM_AUTH_NONE, CM_LIMIT_HEAVY, CM_LANE_BLOCKING, CM_BODY_NONE, get_alias, 0 },
+  { "GET", ALIAS, CM_AUTH_NONE, CM_LIMIT_HEAVY, CM_LANE_REMOTE, CM_BODY_NONE, get_alias, 0 },
   { "DELETE", ALIAS, CM_AUTH_TOKEN, CM_LIMIT_HEAVY, CM_LANE_CLIENT, CM_BODY_NONE, delete_alias, 0 },
   { "GET", "/_matrix/client/v3/rooms/{roomId}/aliases", CM_AUTH_TOKEN, CM_LIMIT_READ,
     CM_LANE_CLIENT, CM_BODY_NONE, get_aliases, 0 },

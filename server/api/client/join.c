@@ -75,7 +75,7 @@ knock_room (CmCall *call, GError **error)
   return enter (call, cm_call_param (call, "roomIdOrAlias"), cm_room_knock, error);
 }
 
-#define BLOCKING CM_LIMIT_JOIN, CM_LANE_BLOCKING, CM_BODY_JSON_OPTIONAL
+#define BLOCKING CM_LIMIT_JOIN, CM_LANE_REMOTE, CM_BODY_JSON_OPTIONAL
 
 const CmRoute cm_routes_join[] = {
   { "POST", "/_matrix/client/v3/rooms/{roomId}/join", CM_AUTH_TOKEN_GUEST, BLOCKING, join_room, 0 },

@@ -219,9 +219,9 @@ unban (CmCall *call, GError **error)
 #define ROOM "/_matrix/client/v3/rooms/{roomId}"
 
 const CmRoute cm_routes_membership[] = {
-  { "POST", ROOM "/invite", CM_AUTH_TOKEN, CM_LIMIT_INVITE, CM_LANE_BLOCKING, CM_BODY_JSON, invite,
+  { "POST", ROOM "/invite", CM_AUTH_TOKEN, CM_LIMIT_INVITE, CM_LANE_REMOTE, CM_BODY_JSON, invite,
     0 },
-  { "POST", ROOM "/leave", CM_AUTH_TOKEN_GUEST, CM_LIMIT_JOIN, CM_LANE_BLOCKING,
+  { "POST", ROOM "/leave", CM_AUTH_TOKEN_GUEST, CM_LIMIT_JOIN, CM_LANE_REMOTE,
     CM_BODY_JSON_OPTIONAL, leave, 0 },
   { "POST", ROOM "/forget", CM_AUTH_TOKEN, CM_LIMIT_READ, CM_LANE_CLIENT, CM_BODY_JSON_OPTIONAL,
     forget, 0 },

@@ -143,7 +143,7 @@ answer (CmCall *call, gboolean may_wait, GError **error)
     return NULL;
   if (could_be_continued (&query, page)) {
     if (!may_wait)
-      return cm_call_hand_over (call, CM_LANE_BLOCKING, ask_elsewhere, error);
+      return cm_call_hand_over (call, CM_LANE_REMOTE, ask_elsewhere, error);
     if (backfill (&query, page)) {
       cm_history_page_free (page);
       page = cm_history_read (&query, error);

@@ -4,7 +4,7 @@
 
 #include "crypto/id.h"
 #include "federation/fed-client.h"
-#include "server/router/lanes.h"
+#include "server/router/hand-over.h"
 #include "server/routes.h"
 
 #include <string.h>
@@ -67,29 +67,15 @@ show_remote (CmCall *call, GError **error)
   return doc ? show (cm_json_doc_root (doc), key_of (call), error) : NULL;
 }
 
-static void
-work_on_remote (gpointer data)
-{
-  g_autoptr (CmCall) call = data;
-  g_autoptr (GError) error = NULL;
-  CmReply *reply = show_remote (call, &error);
-  cm_call_reply (call, reply ? reply : cm_reply_error (error));
-}
-
 static CmReply *
 show_remote_later (CmCall *call, GError **error)
 {
-  CmNode *node = cm_call_node (call);
   /* Nobody makes this server call another without saying who they are. */
   if (!cm_call_user (call)) {
     g_set_error_literal (error, CM_ERROR, CM_ERROR_MISSING_TOKEN, "Missing access token");
     return NULL;
   }
-  if (cm_lanes_push (node->lanes, CM_LANE_BLOCKING, work_on_remote, cm_call_ref (call)))
-    return CM_REPLY_LATER;
-  cm_call_unref (call);
-  g_set_error_literal (error, CM_ERROR, CM_ERROR_UNAVAILABLE, "The server is too busy");
-  return NULL;
+  return cm_call_hand_over (call, CM_LANE_REMOTE, show_remote, error);
 }
 
 /* GET /_matrix/client/v3/profile/{userId} and its {keyName} */

@@ -118,9 +118,9 @@ search_public_rooms (CmCall *call, GError **error)
 #define PATH "/_matrix/client/v3/publicRooms"
 
 const CmRoute cm_routes_public_rooms[] = {
-  { "GET", PATH, CM_AUTH_TOKEN_OPTIONAL, CM_LIMIT_HEAVY, CM_LANE_BLOCKING, CM_BODY_NONE,
+  { "GET", PATH, CM_AUTH_TOKEN_OPTIONAL, CM_LIMIT_HEAVY, CM_LANE_REMOTE, CM_BODY_NONE,
     get_public_rooms, 0 },
-  { "POST", PATH, CM_AUTH_TOKEN, CM_LIMIT_HEAVY, CM_LANE_BLOCKING, CM_BODY_JSON_OPTIONAL,
+  { "POST", PATH, CM_AUTH_TOKEN, CM_LIMIT_HEAVY, CM_LANE_REMOTE, CM_BODY_JSON_OPTIONAL,
     search_public_rooms, 0 },
   CM_ROUTES_END,
 };

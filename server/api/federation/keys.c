@@ -6,6 +6,8 @@
 #include "server/node.h"
 
 #define MAX_SERVERS 100
+/* For so long other servers are asked on behalf of one request, then it gets what there is. */
+#define ASKING_US (20 * G_TIME_SPAN_SECOND)
 
 /* GET /_matrix/key/v2/server */
 static CmReply *
@@ -23,12 +25,13 @@ own_keys (CmCall *call, GError **error)
 /* What is known of a server, and nothing of one that cannot be had: the others are answered. */
 static void
 put_documents (CmJsonWriter *writer, CmNode *node, const char *server, const char *key_id,
-               gint64 valid_until)
+               gint64 valid_until, gint64 deadline_us)
 {
+  gboolean may_ask = g_get_monotonic_time () < deadline_us;
   g_autoptr (GError) failure = NULL;
   g_autoptr (GPtrArray) documents =
       cm_id_is_server_name (server)
-          ? cm_key_ring_documents (node->key_ring, server, key_id, valid_until, &failure)
+          ? cm_key_ring_documents (node->key_ring, server, key_id, valid_until, may_ask, &failure)
           : NULL;
 
   if (failure != NULL)
@@ -49,26 +52,27 @@ query_one (CmCall *call, GError **error)
     return NULL;
   cm_json_open_object (writer, NULL);
   cm_json_open_array (writer, "server_keys");
-  put_documents (writer, cm_call_node (call), cm_call_param (call, "serverName"), NULL,
-                 valid_until);
+  put_documents (writer, cm_call_node (call), cm_call_param (call, "serverName"), NULL, valid_until,
+                 G_MAXINT64);
   cm_json_close (writer);
   cm_json_close (writer);
   return cm_reply_json (writer);
 }
 
 static void
-put_wanted (CmJsonWriter *writer, CmNode *node, const char *server, const CmJson *wanted)
+put_wanted (CmJsonWriter *writer, CmNode *node, const char *server, const CmJson *wanted,
+            gint64 deadline_us)
 {
   const char *key_id;
   const CmJson *criteria;
   CmJsonIter iter;
 
   if (cm_json_length (wanted) == 0)
-    put_documents (writer, node, server, NULL, 0);
+    put_documents (writer, node, server, NULL, 0, deadline_us);
   cm_json_iter_init (&iter, wanted);
   for (guint i = 0; i < 4 && cm_json_iter_next (&iter, &key_id, &criteria); i++)
     put_documents (writer, node, server, key_id,
-                   cm_json_get_integer (criteria, "minimum_valid_until_ts", 0));
+                   cm_json_get_integer (criteria, "minimum_valid_until_ts", 0), deadline_us);
 }
 
 /* POST /_matrix/key/v2/query */
@@ -77,6 +81,7 @@ query_many (CmCall *call, GError **error)
 {
   const CmJson *servers = cm_json_get_object (cm_call_json (call), "server_keys");
   g_autoptr (CmJsonWriter) writer = cm_json_writer_new ();
+  gint64 deadline_us = g_get_monotonic_time () + ASKING_US;
   const CmJson *wanted;
   CmJsonIter iter;
 
@@ -89,7 +94,7 @@ query_many (CmCall *call, GError **error)
   cm_json_open_array (writer, "server_keys");
   cm_json_iter_init (&iter, servers);
   while (cm_json_iter_next (&iter, NULL, &wanted))
-    put_wanted (writer, cm_call_node (call), cm_json_text (iter.key), wanted);
+    put_wanted (writer, cm_call_node (call), cm_json_text (iter.key), wanted, deadline_us);
   cm_json_close (writer);
   cm_json_close (writer);
   return cm_reply_json (writer);
@@ -100,11 +105,11 @@ const CmRoute cm_routes_federation_keys[] = {
     CM_BODY_NONE, own_keys },
   { "GET", "/_matrix/key/v2/server/{keyId}", CM_AUTH_NONE, CM_LIMIT_FEDERATION, CM_LANE_FEDERATION,
     CM_BODY_NONE, own_keys },
-  { "GET", "/_matrix/key/v2/query/{serverName}", CM_AUTH_NONE, CM_LIMIT_HEAVY, CM_LANE_FEDERATION,
+  { "GET", "/_matrix/key/v2/query/{serverName}", CM_AUTH_NONE, CM_LIMIT_HEAVY, CM_LANE_STRANGERS,
     CM_BODY_NONE, query_one },
   { "GET", "/_matrix/key/v2/query/{serverName}/{keyId}", CM_AUTH_NONE, CM_LIMIT_HEAVY,
-    CM_LANE_FEDERATION, CM_BODY_NONE, query_one },
-  { "POST", "/_matrix/key/v2/query", CM_AUTH_NONE, CM_LIMIT_HEAVY, CM_LANE_FEDERATION, CM_BODY_JSON,
+    CM_LANE_STRANGERS, CM_BODY_NONE, query_one },
+  { "POST", "/_matrix/key/v2/query", CM_AUTH_NONE, CM_LIMIT_HEAVY, CM_LANE_STRANGERS, CM_BODY_JSON,
     query_many },
   CM_ROUTES_END,
 };
