@@ -15,6 +15,7 @@
 #include <string.h>
 
 #define MAX_OBJECT_BYTES 65536
+/* For all that are asked together: a body has room for thousands. */
 #define FETCH_TIMEOUT_MS 10000
 
 typedef struct {
@@ -224,7 +225,10 @@ sign_all (Upload *upload, const char *user_id, const CmJson *objects, GError **e
 static gboolean
 fetch_missing (CmNode *node, char **user_ids, GError **error)
 {
+  gint64 end = g_get_monotonic_time () + FETCH_TIMEOUT_MS * G_TIME_SPAN_MILLISECOND;
+
   for (gsize i = 0; user_ids[i] != NULL; i++) {
+    gint64 left_ms = (end - g_get_monotonic_time ()) / G_TIME_SPAN_MILLISECOND;
     gboolean fresh = TRUE;
     gint64 stream_id;
     if (!cm_id_domain_is (user_ids[i], node->server_name)) {
@@ -233,8 +237,8 @@ fetch_missing (CmNode *node, char **user_ids, GError **error)
         return FALSE;
     }
     /* Without it the signatures on that user's key fail, which is told. */
-    if (!fresh && node->config->federation.enabled)
-      cm_remote_keys_fetch (node->remote_keys, user_ids[i], FETCH_TIMEOUT_MS, NULL);
+    if (!fresh && left_ms > 0 && node->config->federation.enabled)
+      cm_remote_keys_fetch (node->remote_keys, user_ids[i], (guint) left_ms, NULL);
   }
   return TRUE;
 }

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+#define MAX_NEW_ALIASES 20
+
 void
 cm_alias_target_free (CmAliasTarget *target)
 {
@@ -159,6 +161,21 @@ check_one (CmNode *node, const CmRoomView *view, const CmEvent *present, const C
   return FALSE;
 }
 
+/* Each new one may be another server's to be asked about. */
+static gboolean
+are_too_many (const CmEvent *present, const CmJson *others)
+{
+  const CmJson *item;
+  CmJsonIter iter;
+  guint n = 0;
+
+  cm_json_iter_init (&iter, others);
+  while (cm_json_iter_next (&iter, NULL, &item))
+    n += present == NULL || cm_json_text (item) == NULL ||
+         !names (present->content, cm_json_text (item));
+  return n > MAX_NEW_ALIASES;
+}
+
 /* client-server, PUT /state, "m.room.canonical_alias". */
 gboolean
 cm_alias_check_canonical (CmNode *node, const CmRoomView *view, const CmEvent *present,
@@ -174,6 +191,10 @@ cm_alias_check_canonical (CmNode *node, const CmRoomView *view, const CmEvent *p
       (others != NULL && cm_json_type (others) != CM_JSON_ARRAY)) {
     g_set_error (error, CM_ERROR, CM_ERROR_BAD_JSON,
                  "alias must be a text and alt_aliases a list of texts");
+    return FALSE;
+  }
+  if (are_too_many (present, others)) {
+    g_set_error (error, CM_ERROR, CM_ERROR_INVALID_PARAM, "Too many new aliases at once");
     return FALSE;
   }
   /* Null and an empty text take the alias away. */

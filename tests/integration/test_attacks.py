@@ -155,3 +155,33 @@ def test_class_remote_starvation(federated, silent):
     in_background(lambda server: mallory.request("GET", f"/profile/{quote('@x:' + server)}"), silent_servers(silent, 12, 80))
     assert seconds_of(lambda: node.client().login(alice.user_id, alice.password)) < 3
     assert seconds_of(lambda: alice.get("/profile/" + quote("@dana:peer.test"))) < 3
+
+
+@pytest.mark.peers
+@pytest.mark.slow
+def test_class_hierarchy_starvation(federated, silent):
+    """One request has the node ask others for a while, not for hours."""
+    node, _, _ = federated
+    mallory = node.new_user("mallory")
+    servers = silent_servers(silent, 90, 120)
+    space = mallory.create_room(creation_content={"type": "m.space"}, initial_state=[
+        {"type": "m.space.child", "state_key": f"!room{i}:nowhere.test", "content": {"via": servers[3 * i:3 * i + 3]}} for i in range(30)])
+    assert seconds_of(lambda: mallory.get(f"/_matrix/client/v1/rooms/{quote(space)}/hierarchy", timeout=900)) < 60
+
+
+@pytest.mark.peers
+@pytest.mark.slow
+def test_class_signature_starvation(federated, silent):
+    node, _, _ = federated
+    mallory = node.new_user("mallory")
+    body = {f"@x:{server}": {"key": {}} for server in silent_servers(silent, 30, 215)}
+    assert seconds_of(lambda: mallory.post("/keys/signatures/upload", body)) < 20
+
+
+def test_class_alias_starvation(user, other):
+    """Other servers are asked about a few aliases at a time, for who may name them at all."""
+    room = user.create_room(preset="public_chat")
+    other.join(room)
+    aliases = {"alt_aliases": [f"#a{i}:server{i}.invalid" for i in range(21)]}
+    user.set_state(room, "m.room.canonical_alias", aliases, expect=(400, "M_INVALID_PARAM"))
+    other.set_state(room, "m.room.canonical_alias", aliases, expect=(403, "M_FORBIDDEN"))

@@ -14,6 +14,8 @@
 #define MAX_DEPTH     10
 /* Rooms that one walk looks at: what a page token can reach. */
 #define MAX_ROOMS 500
+/* For so long a walk asks other servers, then it shows what this one knows. */
+#define ASKING_US (20 * G_TIME_SPAN_SECOND)
 
 /* A room that the walk has still to visit. */
 typedef struct {
@@ -37,6 +39,7 @@ typedef struct {
   gint64 max_depth;
   gint64 limit;
   gint64 skip;      /* rooms that earlier pages had */
+  gint64 deadline;  /* monotonic */
   GPtrArray *stack; /* of Stop, the next one last */
   GHashTable *seen;
 } Walk;
@@ -89,6 +92,13 @@ push_children (Walk *walk, const CmJson *room, gint64 depth)
   }
 }
 
+/* Through whom to ask about @stop; nobody when there is no more time. */
+static const char *const *
+via_of (const Walk *walk, const Stop *stop)
+{
+  return g_get_monotonic_time () < walk->deadline ? (const char *const *) stop->via : NULL;
+}
+
 /* (transfer full) the next room that may be shown; NULL when there is none. */
 static CmJsonDoc *
 step (Walk *walk)
@@ -97,8 +107,8 @@ step (Walk *walk)
     Stop *stop = g_ptr_array_steal_index (walk->stack, walk->stack->len - 1);
     g_autoptr (CmJsonDoc) room = NULL;
     if (g_hash_table_add (walk->seen, g_strdup (stop->room_id)))
-      room = cm_space_find (walk->node, stop->room_id, (const char *const *) stop->via,
-                            walk->user_id, walk->suggested_only, NULL);
+      room = cm_space_find (walk->node, stop->room_id, via_of (walk, stop), walk->user_id,
+                            walk->suggested_only, NULL);
     if (room != NULL)
       push_children (walk, cm_json_doc_root (room), stop->depth);
     stop_free (stop);
@@ -139,6 +149,7 @@ read_walk (CmCall *call, Walk *walk, GError **error)
 
   *walk = (Walk){ .node = cm_call_node (call),
                   .user_id = cm_call_user (call),
+                  .deadline = g_get_monotonic_time () + ASKING_US,
                   .suggested_only = g_strcmp0 (cm_call_query (call, "suggested_only"), "true") == 0,
                   .stack = g_ptr_array_new_with_free_func ((GDestroyNotify) stop_free),
                   .seen = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL) };
@@ -261,7 +272,7 @@ get_summary (CmCall *call, GError **error)
   return cm_reply_json (writer);
 }
 
-#define HEAVY CM_LIMIT_HEAVY, CM_LANE_BLOCKING, CM_BODY_NONE
+#define HEAVY CM_LIMIT_HEAVY, CM_LANE_REMOTE, CM_BODY_NONE
 
 const CmRoute cm_routes_hierarchy[] = {
   { "GET", "/_matrix/client/v1/rooms/{roomId}/hierarchy", CM_AUTH_TOKEN, HEAVY, get_hierarchy, 0 },

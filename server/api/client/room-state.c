@@ -8,6 +8,7 @@
 #include "server/rooms/enter.h"
 #include "server/rooms/find.h"
 #include "server/rooms/invite.h"
+#include "server/rooms/power.h"
 #include "server/routes.h"
 
 #include <string.h>
@@ -92,6 +93,10 @@ check_alias (CmCall *call, CmRoom *room, GError **error)
 {
   g_autoptr (CmRoomView) view = cm_room_view (room);
   g_autoptr (GError) failure = NULL;
+
+  /* Nobody has other servers asked for a room in which he has no say: the rules will refuse it. */
+  if (!cm_room_may_send_state (view, cm_call_user (call), "m.room.canonical_alias"))
+    return TRUE;
   g_autoptr (CmEvent) present = cm_room_state_event (view, "m.room.canonical_alias", "", &failure);
 
   if (failure == NULL)
@@ -169,7 +174,7 @@ put_state_event (CmCall *call, GError **error)
   const char *type = cm_call_param (call, "eventType");
 
   if (strcmp (type, "m.room.canonical_alias") == 0 || strcmp (type, "m.room.member") == 0)
-    return cm_call_hand_over (call, CM_LANE_BLOCKING, put_now, error);
+    return cm_call_hand_over (call, CM_LANE_REMOTE, put_now, error);
   return put_now (call, error);
 }
 
