@@ -355,11 +355,11 @@ holds (const Condition *condition, const CmMatch *match)
   case PROPERTY_CONTAINS:
     return array_contains (condition, match);
   case DISPLAY_NAME:
-    return names_the_user (match);
+    return match->view != NULL && names_the_user (match);
   case MEMBER_COUNT:
-    return count_is (condition, match->view->joined);
+    return match->view != NULL && count_is (condition, match->view->joined);
   case PERMISSION:
-    return may_notify (condition, match);
+    return match->view != NULL && may_notify (condition, match);
   case ROOM:
     return strcmp (condition->text, match->event->room_id) == 0;
   case SENDER:

@@ -17,7 +17,7 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (CmMatcher, cm_matcher_unref)
 
 typedef struct {
   const CmEvent *event;
-  const CmRoomView *view; /* the room the event is in */
+  const CmRoomView *view; /* the room the event is in; NULL: this server is not in it */
   const char *user_id;    /* whose rules these are */
 } CmMatch;
 

@@ -4,13 +4,31 @@
 
 #include <string.h>
 
-static char *
-state_text (const CmRoomView *view, const char *type, const char *state_key, const char *key)
+static const CmJson *
+stripped_content (const CmJson *stripped, const char *type, const char *state_key)
 {
+  const CmJson *event;
+  CmJsonIter iter;
+
+  cm_json_iter_init (&iter, stripped);
+  while (cm_json_iter_next (&iter, NULL, &event))
+    if (g_strcmp0 (cm_json_get_text (event, "type"), type) == 0 &&
+        g_strcmp0 (cm_json_get_text (event, "state_key"), state_key) == 0)
+      return cm_json_get_object (event, "content");
+  return NULL;
+}
+
+static char *
+state_text (const CmNotification *notification, const char *type, const char *state_key,
+            const char *key)
+{
+  const CmRoomView *view = notification->view;
   g_autoptr (CmEvent) event =
       view != NULL ? cm_room_state_event (view, type, state_key, NULL) : NULL;
+  const CmJson *content =
+      event != NULL ? event->content : stripped_content (notification->stripped, type, state_key);
 
-  return event != NULL ? g_strdup (cm_json_get_text (event->content, key)) : NULL;
+  return g_strdup (cm_json_get_text (content, key));
 }
 
 /* "tweaks": what set_tweak says; a highlight without value is one. */
@@ -81,10 +99,10 @@ static void
 put_event (CmJsonWriter *writer, const CmNotification *notification)
 {
   const CmEvent *event = notification->event;
-  const CmRoomView *view = notification->view;
-  g_autofree char *name = state_text (view, "m.room.name", "", "name");
-  g_autofree char *alias = state_text (view, "m.room.canonical_alias", "", "alias");
-  g_autofree char *sender = state_text (view, "m.room.member", event->sender, "displayname");
+  g_autofree char *name = state_text (notification, "m.room.name", "", "name");
+  g_autofree char *alias = state_text (notification, "m.room.canonical_alias", "", "alias");
+  g_autofree char *sender =
+      state_text (notification, "m.room.member", event->sender, "displayname");
 
   cm_json_put_node (writer, "content", event->content);
   cm_json_put_text (writer, "prio", priority (notification));

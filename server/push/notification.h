@@ -13,6 +13,7 @@ typedef struct {
   CmEvent *event;     /* nullable */
   const CmJson *actions;
   const CmRoomView *view; /* of the event's room; nullable */
+  const CmJson *stripped; /* its stripped state, without view; nullable */
   gint64 unread;
 } CmNotification;
 

@@ -24,6 +24,7 @@ typedef struct {
   gint64 unread;
   CmEvent *event;
   GBytes *actions;
+  GBytes *stripped;
   gint64 made; /* monotonic time */
   char *app_id;
   char *pushkey;
@@ -52,6 +53,7 @@ job_free (gpointer data)
   g_free (job->user_id);
   g_clear_pointer (&job->event, cm_event_unref);
   g_clear_pointer (&job->actions, g_bytes_unref);
+  g_clear_pointer (&job->stripped, g_bytes_unref);
   g_free (job->app_id);
   g_free (job->pushkey);
   g_free (job);
@@ -66,6 +68,7 @@ job_copy (const Job *job)
   copy->user_id = g_strdup (job->user_id);
   copy->event = job->event != NULL ? cm_event_ref (job->event) : NULL;
   copy->actions = job->actions != NULL ? g_bytes_ref (job->actions) : NULL;
+  copy->stripped = job->stripped != NULL ? g_bytes_ref (job->stripped) : NULL;
   copy->app_id = g_strdup (job->app_id);
   copy->pushkey = g_strdup (job->pushkey);
   return copy;
@@ -188,8 +191,11 @@ notify_pusher (CmPushSender *sender, const Job *job, const CmRows *pushers, gsiz
   g_autoptr (CmJsonDoc) pusher = cm_json_parse_bytes (stored, NULL);
   g_autoptr (CmJsonDoc) actions =
       job->actions != NULL ? cm_json_parse_bytes (job->actions, NULL) : NULL;
-  g_autoptr (CmRoomView) view =
-      job->event != NULL ? cm_rooms_view (sender->node->rooms, job->event->room_id, NULL) : NULL;
+  g_autoptr (CmJsonDoc) stripped =
+      job->stripped != NULL ? cm_json_parse_bytes (job->stripped, NULL) : NULL;
+  g_autoptr (CmRoomView) view = job->event != NULL && stripped == NULL
+                                    ? cm_rooms_view (sender->node->rooms, job->event->room_id, NULL)
+                                    : NULL;
   const CmJson *data =
       pusher != NULL ? cm_json_get_object (cm_json_doc_root (pusher), "data") : NULL;
   const char *url = cm_json_get_text (data, "url");
@@ -200,6 +206,7 @@ notify_pusher (CmPushSender *sender, const Job *job, const CmRows *pushers, gsiz
                                   .event = job->event,
                                   .actions = actions != NULL ? cm_json_doc_root (actions) : NULL,
                                   .view = view,
+                                  .stripped = stripped != NULL ? cm_json_doc_root (stripped) : NULL,
                                   .unread = elsewhere + job->unread };
 
   if (url == NULL)
@@ -277,6 +284,7 @@ cm_push_sender_tell (CmPushSender *sender, const CmPushNews *news)
   job->unread = news->unread;
   job->event = news->event != NULL ? cm_event_ref (news->event) : NULL;
   job->actions = news->actions != NULL ? g_bytes_ref (news->actions) : NULL;
+  job->stripped = news->stripped != NULL ? g_bytes_ref (news->stripped) : NULL;
   job->made = g_get_monotonic_time ();
   g_thread_pool_push (sender->pool, job, NULL);
 }

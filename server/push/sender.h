@@ -17,11 +17,12 @@ void cm_push_sender_free (CmPushSender *sender);
 
 typedef struct {
   const char *user_id;
-  gint64 user;     /* sym */
-  gint64 room;     /* sym */
-  gint64 unread;   /* in that room, with what this tells of */
-  CmEvent *event;  /* NULL: only the number of unread events changed */
-  GBytes *actions; /* of the rule that matched, JSON; NULL without event */
+  gint64 user;      /* sym */
+  gint64 room;      /* sym */
+  gint64 unread;    /* in that room, with what this tells of */
+  CmEvent *event;   /* NULL: only the number of unread events changed */
+  GBytes *actions;  /* of the rule that matched, JSON; NULL without event */
+  GBytes *stripped; /* all that is known of a room that this server is not in; nullable */
 } CmPushNews;
 
 /* Queues it for all of the user's pushers. Cheap, any thread. */

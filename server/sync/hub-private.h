@@ -155,6 +155,9 @@ void cm_hub_sweep (CmSyncHub *hub);
 GHashTable *cm_hub_dirty_new (void);
 /* Counts @event for the members it concerns. */
 void cm_hub_count_event (CmSyncHub *hub, CmHubRoom *room, CmEvent *event);
+/* Tells the pushers of whom @event invites into a room that this server is not in, of which only
+ * @stripped (JSON array) is known. */
+void cm_hub_push_invite (CmSyncHub *hub, CmEvent *event, GBytes *stripped);
 void cm_hub_count_receipt (CmSyncHub *hub, CmHubRoom *room, const CmReceipt *receipt);
 /* The member is going: nothing is unread any more. With the mutex held. */
 void cm_hub_count_nothing (CmSyncHub *hub, CmHubMember *member);

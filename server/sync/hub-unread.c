@@ -84,7 +84,7 @@ thread_of (CmRooms *rooms, const CmEvent *event)
 typedef struct {
   CmSyncHub *hub;
   const CmEvent *event;
-  CmRoomView *view;
+  CmRoomView *view; /* NULL: this server is not in the room */
   gboolean has_general;
   CmPushVerdict general;
 } Judge;
@@ -159,10 +159,13 @@ tell_pushers (CmSyncHub *hub, CmEvent *event, const GArray *notified)
 {
   for (guint i = 0; hub->sender != NULL && i < notified->len; i++) {
     const Notified *one = &g_array_index (notified, Notified, i);
-    CmPushNews news = {
-      one->member->user_id, one->member->user, one->member->room->room, one->unread, event,
-      one->verdict.actions
-    };
+    CmPushNews news = { one->member->user_id,
+                        one->member->user,
+                        one->member->room->room,
+                        one->unread,
+                        event,
+                        one->verdict.actions,
+                        NULL };
     if (one->has_pushers)
       cm_push_sender_tell (hub->sender, &news);
   }
@@ -170,21 +173,35 @@ tell_pushers (CmSyncHub *hub, CmEvent *event, const GArray *notified)
 
 /* Who is asked into a room is no member of it yet, and nothing of it is unread to him. */
 static void
-push_invite (CmSyncHub *hub, CmHubRoom *room, Judge *judging, CmEvent *event)
+push_invite (Judge *judging, CmEvent *event, GBytes *stripped)
 {
+  CmSyncHub *hub = judging->hub;
   const char *user_ids[] = { event->state_key, NULL };
+  gint64 user = cm_sym (hub->node->ids, event->state_key, NULL);
+  gint64 room = cm_sym (hub->node->ids, event->room_id, NULL);
 
-  if (hub->sender == NULL || g_strcmp0 (cm_event_membership (event), "invite") != 0 ||
-      !cm_id_domain_is (event->state_key, hub->node->server_name) ||
+  if (user == 0 || room == 0 || !cm_id_domain_is (event->state_key, hub->node->server_name) ||
       !cm_push_profiles_load (hub->profiles, user_ids, NULL))
     return;
   const CmPushProfile *profile = cm_push_profiles_find (hub->profiles, event->state_key);
   CmPushVerdict verdict = judge (judging, profile, event->state_key);
-  CmPushNews news = {
-    event->state_key, event->state_key_sym, room->room, 0, event, verdict.actions
-  };
+  CmPushNews news = { .user_id = event->state_key,
+                      .user = user,
+                      .room = room,
+                      .event = event,
+                      .actions = verdict.actions,
+                      .stripped = stripped };
   if (verdict.notify && profile->has_pushers)
     cm_push_sender_tell (hub->sender, &news);
+}
+
+void
+cm_hub_push_invite (CmSyncHub *hub, CmEvent *event, GBytes *stripped)
+{
+  Judge judging = { .hub = hub, .event = event };
+
+  if (hub->sender != NULL)
+    push_invite (&judging, event, stripped);
 }
 
 void
@@ -212,8 +229,9 @@ cm_hub_count_event (CmSyncHub *hub, CmHubRoom *room, CmEvent *event)
   }
   apply (hub, thread_of (rooms, event), notified);
   tell_pushers (hub, event, notified);
-  if (event->state_key != NULL)
-    push_invite (hub, room, &judging, event);
+  if (hub->sender != NULL && event->state_key != NULL &&
+      g_strcmp0 (cm_event_membership (event), "invite") == 0)
+    push_invite (&judging, event, NULL);
 }
 
 void

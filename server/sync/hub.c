@@ -17,9 +17,11 @@ typedef struct {
   char **users;        /* those of this server */
   GPtrArray *events;   /* of CmEvent; nullable */
   GPtrArray *receipts; /* of CmReceipt; nullable */
-  char *profile;       /* user id: push rules or ignored users changed; nullable */
-  gboolean ephemeral;  /* typing in rooms, presence for users */
-  GHashTable *unread;  /* counters that could not be written; nullable */
+  CmEvent *invite;     /* of a user of this server into a room that it is not in; nullable */
+  GBytes *invite_state;
+  char *profile;      /* user id: push rules or ignored users changed; nullable */
+  gboolean ephemeral; /* typing in rooms, presence for users */
+  GHashTable *unread; /* counters that could not be written; nullable */
 } Change;
 
 static void
@@ -31,6 +33,8 @@ free_change (gpointer data)
   g_strfreev (change->users);
   g_clear_pointer (&change->events, g_ptr_array_unref);
   g_clear_pointer (&change->receipts, g_ptr_array_unref);
+  g_clear_pointer (&change->invite, cm_event_unref);
+  g_clear_pointer (&change->invite_state, g_bytes_unref);
   g_free (change->profile);
   g_clear_pointer (&change->unread, g_hash_table_unref);
   g_free (change);
@@ -77,6 +81,8 @@ cm_sync_hub_published (const CmWrite *write, gint64 position, gpointer data)
   g_autoptr (GStrvBuilder) rooms = g_strv_builder_new (), users = g_strv_builder_new ();
   Topics topics = { hub->node->server_name, rooms, users };
   const char *profile = cm_write_attached (write, "push-profile");
+  CmEvent *invite = cm_write_attached (write, "invite");
+  GBytes *invite_state = cm_write_attached (write, "invite-state");
 
   cm_write_foreach_topic (write, take_topic, &topics);
   change->first = position;
@@ -85,6 +91,8 @@ cm_sync_hub_published (const CmWrite *write, gint64 position, gpointer data)
   change->users = g_strv_builder_end (users);
   change->events = ref_array (cm_write_attached (write, "events"));
   change->receipts = ref_array (cm_write_attached (write, "receipts"));
+  change->invite = invite != NULL ? cm_event_ref (invite) : NULL;
+  change->invite_state = invite_state != NULL ? g_bytes_ref (invite_state) : NULL;
   change->profile = g_strdup (profile);
   if (change->position == 0 && change->users[0] == NULL && profile == NULL)
     free_change (change);
@@ -317,6 +325,8 @@ process (CmSyncHub *hub, const Change *change)
     cm_hub_take_dirty (hub, change->unread);
   for (gsize i = 0; change->rooms[i] != NULL; i++)
     process_room (hub, change, change->rooms[i], counter);
+  if (change->invite != NULL)
+    cm_hub_push_invite (hub, change->invite, change->invite_state);
   publish (hub, change, counter);
   cm_hub_kick (hub);
 }

@@ -10,6 +10,7 @@ import time
 import pytest
 
 from client import quote
+from node import resolve_each_other
 
 PATH = "/_matrix/push/v1/notify"
 
@@ -163,6 +164,31 @@ def test_invites_are_pushed_and_ids_only(pushing_node, gateway):
     event = other.send(room, "secret")
     got = gateway.next()
     assert set(got) == {"event_id", "room_id", "counts", "devices"} and got["event_id"] == event
+
+
+@pytest.mark.peers
+def test_invites_from_other_servers_are_pushed(authority, make_node, gateway):
+    """Into a room that the node is not in: all that it knows of it came with the invite."""
+    settings = {"outbound": {"ca_file": authority.ca}}
+    acme, globex = nodes = [make_node(name, settings, tls=authority.issue(name), ca=authority.ca)
+                            for name in ("acme.localhost", "globex.localhost")]
+    resolve_each_other(nodes)
+    user, other = acme.start().new_user(), globex.start().new_user("other")
+    user.post("/pushers/set", pusher(gateway.url))
+    other.put(f"/profile/{other.user_id}/displayname", {"displayname": "Otto"})
+    room = other.create_room(name="Come")
+    other.invite(room, user)
+    got = gateway.next()
+    assert got.pop("event_id")
+    assert got.pop("devices")[0]["tweaks"] == {"sound": "default"}
+    assert got == {"room_id": room, "room_name": "Come", "type": "m.room.member", "user_is_target": True, "prio": "high",
+                   "sender": other.user_id, "sender_display_name": "Otto", "counts": {"unread": 0},
+                   "content": {"membership": "invite"}}
+    user.post(f"/rooms/{quote(room)}/leave")
+    # Nobody is bothered by whom they ignore.
+    user.put(f"/user/{user.user_id}/account_data/m.ignored_user_list", {"ignored_users": {other.user_id: {}}})
+    other.invite(other.create_room(name="Come once more"), user)
+    gateway.none()
 
 
 def test_failures_are_tried_again_and_rejected_pushers_go(pushing_node, gateway):

@@ -104,7 +104,7 @@ check_room (const Invite *invite, const CmEvent *event, gboolean *held, GError *
 }
 
 static gboolean
-store_outside (const Invite *invite, const CmEvent *event, GError **error)
+store_outside (const Invite *invite, CmEvent *event, GError **error)
 {
   g_autoptr (GBytes) stripped = cm_stripped_read (invite->stripped);
   CmOutside outside = {
@@ -122,6 +122,8 @@ store_outside (const Invite *invite, const CmEvent *event, GError **error)
   CmWrite *write = cm_write_new ();
   cm_outside_put (write, &outside, cm_write_take_positions (write, 1));
   cm_write_topic (write, CM_TOPIC_USER, event->state_key);
+  cm_write_attach (write, "invite", cm_event_ref (event), (GDestroyNotify) cm_event_unref);
+  cm_write_attach (write, "invite-state", g_bytes_ref (stripped), (GDestroyNotify) g_bytes_unref);
   return cm_committer_commit (invite->node->committer, write, error) >= 0;
 }
 
