@@ -18,7 +18,6 @@
 #define MAX_DISCARDED (4 * 1024 * 1024)
 /* Bodies beyond SMALL_BODY count in steps towards what the server holds of them at a time. */
 #define CHARGE_STEP (1024 * 1024)
-#define MAX_CHARGED ((gsize) 512 * 1024 * 1024)
 
 static gint64
 deadline_in (gint64 us)
@@ -117,11 +116,12 @@ cm_conn_completed (void *data, struct MHD_Connection *mhd, void **context,
   if (cm_call_get_reply (conn->call) == NULL)
     cm_call_set_gone (conn->call);
   conn->call->conn = NULL;
+  if (conn->charged > 0)
+    cm_budget_return (conn->daemon->port->bodies, conn->call->address, conn->charged);
+  conn->charged = 0;
   g_clear_pointer (&conn->call, cm_call_unref);
   g_clear_pointer (&conn->refusal, cm_reply_free);
   g_clear_pointer (&conn->body, g_byte_array_unref);
-  g_atomic_pointer_add (conn->daemon->port->bodies_bytes, -(gssize) conn->charged);
-  conn->charged = 0;
   conn->held = FALSE;
   conn->state = CONN_IDLE;
   conn->deadline_us = deadline_in (conn->daemon->port->idle_us);
@@ -225,13 +225,9 @@ conn_take_head (CmConn *conn, const char *method, const char *version)
 static gboolean
 conn_charge (CmConn *conn)
 {
-  gsize *total = conn->daemon->port->bodies_bytes;
-
   while (conn->body->len > SMALL_BODY + conn->charged) {
-    if ((gsize) g_atomic_pointer_add (total, CHARGE_STEP) > MAX_CHARGED) {
-      g_atomic_pointer_add (total, -CHARGE_STEP);
+    if (!cm_budget_take (conn->daemon->port->bodies, conn->call->address, CHARGE_STEP))
       return FALSE;
-    }
     conn->charged += CHARGE_STEP;
   }
   return TRUE;

@@ -1,7 +1,9 @@
 #include "server/http/http-server.h"
 
+#include "server/config/config.h"
 #include "server/http/conn.h"
 #include "server/http/port.h"
+#include "server/node.h"
 
 #include <errno.h>
 #include <netdb.h>
@@ -18,7 +20,9 @@
 /* Descriptors that are not for clients: the database, outbound requests, files. */
 #define RESERVED_FDS    256
 #define MAX_CONNECTIONS 1000000
-#define TLS_PRIORITIES  "NORMAL:-VERS-TLS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
+/* Bytes of large bodies that are held in memory at a time. */
+#define MAX_BODIES     ((gsize) 512 * 1024 * 1024)
+#define TLS_PRIORITIES "NORMAL:-VERS-TLS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 
 struct _CmHttpServer {
   CmNode *node;
@@ -30,7 +34,7 @@ struct _CmHttpServer {
   GPtrArray *ports;   /* of CmPort */
   GPtrArray *trusted; /* of GInetAddressMask, nullable */
   gint64 head_us, idle_us;
-  gsize bodies_bytes;
+  CmBudget *bodies;
   gint connections; /* atomic */
   guint next_loop;  /* atomic: whose turn it is for a timer */
   gboolean stopped;
@@ -73,6 +77,15 @@ leave_raw (void *data, struct MHD_Connection *mhd, char *text)
   return strlen (text);
 }
 
+/* What one address may have under way: a part of all, and a whole upload at least. */
+static gsize
+max_bodies_of_one (const CmNode *node)
+{
+  gsize upload = node->config != NULL ? (gsize) node->config->media.max_upload : 0;
+
+  return MAX (MAX_BODIES / 4, upload + 1024 * 1024);
+}
+
 CmHttpServer *
 cm_http_server_new (CmNode *node, guint loops, CmHeadFunc head, CmCallFunc whole, gpointer data)
 {
@@ -89,6 +102,7 @@ cm_http_server_new (CmNode *node, guint loops, CmHeadFunc head, CmCallFunc whole
   server->n_loops = MAX (loops, 1);
   server->loops = g_new0 (CmLoop *, server->n_loops);
   server->ports = g_ptr_array_new_with_free_func (port_free);
+  server->bodies = cm_budget_new (MAX_BODIES, max_bodies_of_one (node));
   for (guint i = 0; i < server->n_loops; i++)
     server->loops[i] = cm_loop_new (i);
   return server;
@@ -131,7 +145,7 @@ port_new (CmHttpServer *server, const CmListener *listener)
   port->name = g_strdup (listener->name);
   port->number = listener->port;
   port->serve = listener->serve;
-  port->bodies_bytes = &server->bodies_bytes;
+  port->bodies = server->bodies;
   port->connections = &server->connections;
   port->max_connections = connection_limit ();
   port->trusted = server->trusted;
@@ -342,6 +356,7 @@ cm_http_server_free (CmHttpServer *server)
     cm_loop_unref (server->loops[i]);
   g_free (server->loops);
   g_ptr_array_unref (server->ports);
+  cm_budget_free (server->bodies);
   g_clear_pointer (&server->trusted, g_ptr_array_unref);
   g_free (server);
 }

@@ -1,6 +1,7 @@
 /* A listener as it runs: what its calls need to know of it. Immutable once it listens. */
 #pragma once
 
+#include "server/http/budget.h"
 #include "server/http/http-server.h"
 
 G_BEGIN_DECLS
@@ -18,8 +19,8 @@ struct _CmPort {
   CmServe serve;
   const GPtrArray *trusted; /* of GInetAddressMask, the server's; nullable */
   gint64 head_us, idle_us;
-  gsize *bodies_bytes; /* atomic, the server's: all large bodies under way */
-  gint *connections;   /* atomic, the server's: of all its listeners */
+  CmBudget *bodies;  /* the server's, for all large bodies under way */
+  gint *connections; /* atomic, the server's: of all its listeners */
   gint max_connections;
 };
 

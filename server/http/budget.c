@@ -1,0 +1,59 @@
+#include "server/http/budget.h"
+
+#include "server/router/limits.h"
+
+struct _CmBudget {
+  gsize total, for_one;
+  GMutex lock;
+  gsize taken;
+  GHashTable *shares; /* address key -> GSIZE_TO_POINTER, of those who have one */
+};
+
+CmBudget *
+cm_budget_new (gsize total, gsize for_one)
+{
+  CmBudget *budget = g_new0 (CmBudget, 1);
+
+  budget->total = total;
+  budget->for_one = for_one;
+  g_mutex_init (&budget->lock);
+  budget->shares = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  return budget;
+}
+
+void
+cm_budget_free (CmBudget *budget)
+{
+  g_hash_table_unref (budget->shares);
+  g_mutex_clear (&budget->lock);
+  g_free (budget);
+}
+
+gboolean
+cm_budget_take (CmBudget *budget, const char *address, gsize bytes)
+{
+  g_autofree char *key = cm_limits_address_key (address);
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&budget->lock);
+  gsize share = GPOINTER_TO_SIZE (g_hash_table_lookup (budget->shares, key));
+
+  if (bytes > budget->total - budget->taken || bytes > budget->for_one - share)
+    return FALSE;
+  budget->taken += bytes;
+  g_hash_table_insert (budget->shares, g_steal_pointer (&key), GSIZE_TO_POINTER (share + bytes));
+  return TRUE;
+}
+
+void
+cm_budget_return (CmBudget *budget, const char *address, gsize bytes)
+{
+  g_autofree char *key = cm_limits_address_key (address);
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&budget->lock);
+  gsize share = GPOINTER_TO_SIZE (g_hash_table_lookup (budget->shares, key));
+
+  g_return_if_fail (bytes <= share);
+  budget->taken -= bytes;
+  if (share == bytes)
+    g_hash_table_remove (budget->shares, key);
+  else
+    g_hash_table_insert (budget->shares, g_steal_pointer (&key), GSIZE_TO_POINTER (share - bytes));
+}
