@@ -41,11 +41,11 @@ cm_confine_resources (void)
          limit (RLIMIT_CORE, 0);
 }
 
-#ifdef CM_SANITIZED /* whose runtime looks at the process from outside */
+#ifdef CM_SANITIZED /* whose runtime opens files to look for leaks */
 gboolean
 cm_confine_calls (void)
 {
-  return limit (RLIMIT_NOFILE, 0);
+  return TRUE;
 }
 #else
 

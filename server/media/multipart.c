@@ -109,7 +109,9 @@ cm_multipart_parse (const char *content_type, GBytes *body, GError **error)
   if (content_type != NULL && g_ascii_strncasecmp (content_type, "multipart/", 10) == 0)
     boundary = cm_header_param (content_type, "boundary");
   rest.text = g_bytes_get_data (body, &rest.length);
-  if (boundary != NULL && *boundary != '\0' && strlen (boundary) <= MAX_BOUNDARY) {
+  /* An empty one may have no address, which memmem() would not take. */
+  if (rest.length > 0 && boundary != NULL && *boundary != '\0' &&
+      strlen (boundary) <= MAX_BOUNDARY) {
     g_autofree char *delimiter = g_strconcat ("\r\n--", boundary, NULL);
     gsize first = strlen (delimiter) - 2;
     gboolean at_once = rest.length >= first && memcmp (rest.text, delimiter + 2, first) == 0;
