@@ -166,8 +166,7 @@ fill_write (const CmPlea *plea, CmRoomWrite *write, const Welcome *welcome, cons
 
   if (!cm_room_write_outliers (write, welcome->events, error))
     return FALSE;
-  g_autoptr (CmStateMap) state =
-      cm_place_state (rooms, welcome->join->version, welcome->state_ids, error);
+  g_autoptr (CmStateMap) state = cm_place_state (rooms, plea->room_id, welcome->state_ids, error);
   if (state == NULL || !check_create (rooms, state, welcome->join, known, error) ||
       !cm_rooms_link (rooms, welcome->join, NULL, &missing, error))
     return FALSE;

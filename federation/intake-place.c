@@ -23,7 +23,7 @@ cm_intake_is_known (CmIntake *intake, const char *event_id, gboolean *known, GEr
 }
 
 CmStateMap *
-cm_place_state (CmRooms *rooms, const CmRoomVersion *version, GPtrArray *ids, GError **error)
+cm_place_state (CmRooms *rooms, const char *room_id, GPtrArray *ids, GError **error)
 {
   g_autoptr (GPtrArray) events = cm_event_store_find_many (
       cm_rooms_events (rooms), (const char *const *) ids->pdata, ids->len, error);
@@ -32,7 +32,8 @@ cm_place_state (CmRooms *rooms, const CmRoomVersion *version, GPtrArray *ids, GE
   g_autoptr (GArray) entries = g_array_new (FALSE, FALSE, sizeof (CmStateEntry));
   for (guint i = 0; i < events->len; i++) {
     const CmEvent *event = events->pdata[i];
-    if (event == NULL || event->state_key == NULL || (event->flags & CM_EVENT_REJECTED) != 0)
+    if (event == NULL || event->state_key == NULL || (event->flags & CM_EVENT_REJECTED) != 0 ||
+        strcmp (event->room_id, room_id) != 0)
       continue;
     CmStateEntry entry = { event->type_sym, event->state_key_sym, event->number };
     g_array_append_val (entries, entry);
@@ -51,7 +52,7 @@ state_before (CmRooms *rooms, const CmGap *gap, const CmEvent *event, GError **e
     return NULL;
   g_autoptr (GPtrArray) maps = g_ptr_array_new_with_free_func ((GDestroyNotify) cm_state_map_unref);
   for (guint i = 0; i < states->len; i++) {
-    CmStateMap *fetched = cm_place_state (rooms, event->version, states->pdata[i], error);
+    CmStateMap *fetched = cm_place_state (rooms, event->room_id, states->pdata[i], error);
     if (fetched == NULL)
       return NULL;
     g_ptr_array_add (maps, fetched);

@@ -101,10 +101,10 @@ gboolean cm_ask_state_before (const CmAsk *ask, CmGap *gap, CmEvent *event, gboo
                               GError **error);
 
 /* intake-place.c */
-/* The state that the events of @ids make (transfer full): those that are stored and were not
- * rejected. */
-CmStateMap *
-cm_place_state (CmRooms *rooms, const CmRoomVersion *version, GPtrArray *ids, GError **error);
+/* The state that the events of @ids make (transfer full): those that are stored, of the room, and
+ * were not rejected. Another server names what it likes, also events of rooms that are none of its
+ * business (class event-auth-cross-room). */
+CmStateMap *cm_place_state (CmRooms *rooms, const char *room_id, GPtrArray *ids, GError **error);
 /* Stores a gap of @room_id, as one write. */
 gboolean cm_gap_store (CmIntake *intake, const char *room_id, CmGap *gap, GError **error);
 /* Fetches what @event lacks from @server and stores it all, as one write. */

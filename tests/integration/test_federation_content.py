@@ -296,6 +296,28 @@ def test_CVE_2018_16515_backfill(federated):
     assert "forged" not in str(alice.messages(room.room_id, limit=100))
 
 
+def test_class_event_auth_cross_room_state_ids(federated):
+    """A state that another server tells holds no events of other rooms, which would be shown to all of this one."""
+    node, peer, _ = federated
+    alice, room = shared(federated)
+    owner = node.new_user("owner")
+    private = owner.create_room()
+    secret = owner.set_state(private, "org.example.secret", {"text": "for the owner alone"})["event_id"]
+    foreign_power = owner.state(private, "m.room.power_levels", params={"format": "event"})["event_id"]
+    lost = room.message(DANA, "lost")
+    after = room.message(DANA, "after the gap", prev_events=[room.id_of(lost)])
+    state = [*[room.id_of(event) for event in room.state.values()], secret, foreign_power]
+    peer.on("POST", "/get_missing_events/", lambda *_: {"events": []})
+    peer.on("GET", "/state_ids/", lambda *_: {"pdu_ids": state, "auth_chain_ids": []})
+    peer.send(node, after)
+    wait_for(lambda: "after the gap" in bodies(alice, room.room_id), what="the event")
+    event_id = room.id_of(after)
+    target = f"/_matrix/federation/v1/state/{quote(room.room_id)}?event_id={quote(event_id)}"
+    assert "for the owner alone" not in peer.request(node, "GET", target).text
+    shown = alice.get(f"/rooms/{quote(room.room_id)}/context/{quote(event_id)}")["state"]
+    assert {secret, foreign_power}.isdisjoint(event["event_id"] for event in shown)
+
+
 def test_CVE_2018_16515_state_and_auth_chain(federated):
     """Neither /state nor /event_auth brings in what its sender's server did not sign."""
     node, peer, _ = federated
