@@ -255,6 +255,15 @@ cm_room_write_committed (CmRoomWrite *write, gint64 position)
     cm_room_publish (write->room, write->view);
 }
 
+/* Whether they are redacted, only the database knows now (CVE-2024-6300). */
+static void
+forget_targets (const CmRoomWrite *write)
+{
+  for (guint i = 0; i < write->targets->len; i++)
+    cm_event_store_forget (write->room->rooms->events,
+                           ((CmEvent *) write->targets->pdata[i])->number);
+}
+
 static gboolean
 is_sound (gpointer data)
 {
@@ -271,6 +280,7 @@ on_done (const CmWrite *statements, gint64 position, const GError *error, gpoint
     /* First the room: whoever misses what is forgotten next must be able to see why. */
     cm_rooms_forget (write->room);
     unremember (write);
+    forget_targets (write);
   }
   if (write->callback != NULL)
     write->callback (error, write->data);

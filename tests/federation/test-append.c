@@ -623,6 +623,53 @@ test_redacted_state (Fixture *fixture, gconstpointer data)
   g_assert_cmpstr (again->event_id, !=, topic->event_id);
 }
 
+typedef struct {
+  CmRoom *room;
+  const char *target;
+  GError *error;
+} Redacting;
+
+static gpointer
+redact (gpointer data)
+{
+  Redacting *redacting = data;
+  return engine_redact (redacting->room, ALICE, redacting->target, &redacting->error);
+}
+
+/* The outcome of a redaction is lost with the connection, and it is in the database after all: what
+ * it took away is not shown from memory. */
+static void
+test_redaction_in_doubt (Fixture *fixture, gconstpointer data)
+{
+  Engine *engine = fixture->engine;
+  g_autoptr (CmEvent) secret = say (fixture, ALICE, "secret"),
+                      other = say (fixture, ALICE, "other");
+  Redacting redacting = { fixture->room, secret->event_id, NULL };
+  g_autoptr (GError) error = NULL;
+  g_autoptr (CmDb) db = cm_pool_get (engine->pool, &error);
+  g_autofree char *outcome = g_strdup_printf (
+      "UPDATE event SET flags = flags | %d, redacted_by = %" G_GINT64_FORMAT
+      " WHERE id = %" G_GINT64_FORMAT "; UPDATE stream SET batch = batch + 1; COMMIT",
+      CM_EVENT_REDACTED, other->number, secret->number);
+
+  g_assert_true (cm_db_script (db, "BEGIN; SELECT FROM stream FOR UPDATE", &error));
+  GThread *thread = g_thread_new ("redact", redact, &redacting);
+  for (g_autofree char *ended = NULL; g_strcmp0 (ended, "true") != 0; g_usleep (10000)) {
+    g_free (ended);
+    ended =
+        engine_value (engine, "SELECT bool_or (pg_terminate_backend (pid)) FROM pg_stat_activity "
+                              "WHERE query LIKE 'UPDATE stream SET position%%' "
+                              "AND wait_event_type = 'Lock'");
+  }
+  g_assert_true (cm_db_script (db, outcome, &error));
+  g_assert_null (g_thread_join (thread));
+  fixture_assert_error (&redacting.error, CM_ERROR_UNAVAILABLE);
+  g_autoptr (CmEvent) shown =
+      cm_event_store_get (cm_rooms_events (engine->rooms), secret->number, &error);
+  g_assert_no_error (error);
+  g_assert_null (cm_json_get (shown->content, "body"));
+}
+
 static void
 test_not_held (Fixture *fixture, gconstpointer data)
 {
@@ -666,6 +713,7 @@ main (int argc, char **argv)
   ADD_FOR ("redaction-special-targets", "10", test_redaction_special_targets);
   ADD_FOR ("redaction-special-targets", "12", test_redaction_special_targets);
   ADD ("redacted-state", test_redacted_state);
+  ADD ("CVE-2024-6300-redaction-in-doubt", test_redaction_in_doubt);
   ADD ("not-held", test_not_held);
   int result = g_test_run ();
   test_cluster_free (cluster);
