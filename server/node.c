@@ -253,7 +253,10 @@ stop_lanes (CmNode *node)
 {
   if (node->follow_ups != NULL)
     cm_follow_ups_set_lanes (node->follow_ups, NULL);
-  g_clear_pointer (&node->lanes, cm_lanes_free);
+  if (cm_lanes_free (node->lanes))
+    node->lanes = NULL;
+  else
+    node->abandoned = TRUE;
 }
 
 static gboolean
@@ -417,18 +420,21 @@ static const Step steps[] = {
   { "held syncs", CM_NODE_SERVE, hold_syncs, hold_no_syncs },
 };
 
-void
+gboolean
 cm_node_stop (CmNode *node)
 {
   for (gsize i = G_N_ELEMENTS (steps); i > 0; i--) {
-    if (!steps[i - 1].stop)
+    if (!steps[i - 1].stop || (node->abandoned && steps[i - 1].stop != stop_cluster))
       continue;
     gint64 began = g_get_monotonic_time ();
     steps[i - 1].stop (node);
     g_debug ("Stopped the %s in %" G_GINT64_FORMAT " ms", steps[i - 1].name,
              (g_get_monotonic_time () - began) / 1000);
   }
+  if (node->abandoned)
+    return FALSE;
   g_free (node);
+  return TRUE;
 }
 
 CmNode *

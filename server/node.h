@@ -51,6 +51,8 @@ struct _CmNode {
   CmIds *ids;
   CmCommitter *committer;
   CmLanes *lanes;
+  gboolean
+      abandoned; /* one of its threads hangs and cannot be ended: what it stands on must stay */
   CmLimits *limits;
   CmRouter *router;
   CmHttpServer *http;
@@ -77,7 +79,8 @@ struct _CmNode {
  * names it. @stop: (nullable) see cm_cluster_start. */
 CmNode *
 cm_node_start (const CmConfig *config, CmNodeExtent extent, GCancellable *stop, GError **error);
-/* Stops what was started, in reverse, and frees it. Takes less than 5 seconds. */
-void cm_node_stop (CmNode *node);
+/* Stops what was started, in reverse, and frees it. Takes less than 5 seconds, unless a thread
+ * hangs for longer: FALSE then, and the process must end without further ado. */
+gboolean cm_node_stop (CmNode *node);
 
 G_END_DECLS

@@ -238,14 +238,14 @@ lane_clear (Lane *lane)
   g_cond_clear (&lane->ended);
 }
 
-void
+gboolean
 cm_lanes_free (CmLanes *lanes)
 {
   gint64 until_us = g_get_monotonic_time () + CLOSING_US;
   gboolean ended = TRUE;
 
   if (lanes == NULL)
-    return;
+    return TRUE;
   for (guint i = 0; i < CM_LANE_LAST; i++)
     lane_close (&lanes->lanes[i]);
   for (guint i = 0; i < CM_LANE_LAST; i++)
@@ -253,11 +253,11 @@ cm_lanes_free (CmLanes *lanes)
       g_warning ("lane %s is still at work", lane_names[i]);
       ended = FALSE;
     }
-  /* A thread that hangs in a system call cannot be ended, so what it stands on must stay; the
-   * process is about to end anyway. */
+  /* A thread that hangs in a system call cannot be ended. */
   if (!ended)
-    return;
+    return FALSE;
   for (guint i = 0; i < CM_LANE_LAST; i++)
     lane_clear (&lanes->lanes[i]);
   g_free (lanes);
+  return TRUE;
 }

@@ -10,8 +10,9 @@ typedef struct _CmLanes CmLanes;
 typedef void (*CmWork) (gpointer data);
 
 CmLanes *cm_lanes_new (const guint threads[CM_LANE_LAST]);
-/* Waits for what runs and is queued, at most a few seconds, then ends. */
-void cm_lanes_free (CmLanes *lanes);
+/* Waits for what runs and is queued, at most a few seconds, then ends. FALSE when a thread is still
+ * at work: what that stands on must stay. */
+gboolean cm_lanes_free (CmLanes *lanes);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CmLanes, cm_lanes_free)
 
 /* The same, but of the work that is done for one @key no more than a share of the lane's threads is

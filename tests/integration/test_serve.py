@@ -6,6 +6,7 @@ import signal
 import socket
 import stat
 import subprocess
+import threading
 import time
 
 import pytest
@@ -20,6 +21,30 @@ def test_stops_with_status_0_in_time(make_node, with_signal):
     began = time.monotonic()
     assert node.stop(with_signal) == 0
     assert time.monotonic() - began < 5 or "COMITY_SANITIZED" in os.environ
+    assert node.postgres_pid() is None
+
+
+@pytest.mark.slow
+def test_stops_though_a_request_hangs(make_node):
+    """A thread that waits for the database cannot be ended; the node ends all the same, in order."""
+    node = make_node(fresh=True).start()
+    alice = node.new_user("alice")
+    alice.put(f"/profile/{alice.user_id}/displayname", {"displayname": "Alice"})
+    lock = threading.Thread(target=lambda: subprocess.run(
+        node.psql("BEGIN; LOCK TABLE profile; SELECT pg_sleep(60)"), capture_output=True, timeout=90), daemon=True)
+    lock.start()
+    machine.wait_for(lambda: "1" in node.sql("SELECT 1 FROM pg_locks WHERE relation = 'profile'::regclass AND granted"), 10,
+                     what="the lock")
+
+    def ask():
+        with pytest.raises(requests.ConnectionError):
+            alice.request("GET", f"/profile/{alice.user_id}")
+
+    threading.Thread(target=ask, daemon=True).start()
+    machine.wait_for(lambda: "1" in node.sql("SELECT 1 FROM pg_locks WHERE relation = 'profile'::regclass AND NOT granted"), 10,
+                     what="the request")
+    assert node.stop(seconds=20) == 0
+    assert "still at work" in node.log_text()
     assert node.postgres_pid() is None
 
 

@@ -188,11 +188,14 @@ class Node:
             os.kill(pid, signal.SIGQUIT)
             machine.wait_for(lambda: not os.path.exists(f"/proc/{pid}"), 10, what="PostgreSQL's end")
 
+    def psql(self, query):
+        """The command that asks the private database."""
+        socket = next(path for path in self.folder.glob("data/**/.s.PGSQL.5432"))
+        return ["psql", "-h", str(socket.parent), "-U", "comity", "-d", "comity", "-v", "ON_ERROR_STOP=1", "-AtqXc", query]
+
     def sql(self, query):
         """What the private database answers to a query: a line for each row, columns separated by |."""
-        socket = next(path for path in self.folder.glob("data/**/.s.PGSQL.5432"))
-        command = ["psql", "-h", str(socket.parent), "-U", "comity", "-d", "comity", "-v", "ON_ERROR_STOP=1", "-AtqXc", query]
-        return subprocess.run(command, check=True, capture_output=True, text=True, timeout=30).stdout
+        return subprocess.run(self.psql(query), check=True, capture_output=True, text=True, timeout=30).stdout
 
     # What it says
 
