@@ -184,9 +184,9 @@ authenticate (CmRouter *router, CmCall *call, GError **error)
   return call->requester != NULL;
 }
 
-/* 0, or how long to wait. Application services are trusted with their own pace. */
-static gint64
-take_limit (CmCall *call)
+/* Application services are trusted with their own pace. */
+gint64
+cm_call_take_limit (CmCall *call, CmLimitClass class)
 {
   const CmRequester *requester = call->requester;
   CmLimits *limits = call->node->limits;
@@ -194,11 +194,11 @@ take_limit (CmCall *call)
   if (call->loop == NULL || (requester != NULL && requester->appservice != NULL))
     return 0;
   if (requester != NULL && requester->user_id != NULL)
-    return cm_limits_take (limits, call->route->limit, requester->user_id);
+    return cm_limits_take (limits, class, requester->user_id);
   if (requester != NULL && requester->origin != NULL)
-    return cm_limits_take (limits, call->route->limit, requester->origin);
+    return cm_limits_take (limits, class, requester->origin);
   g_autofree char *key = cm_limits_address_key (call->address);
-  return cm_limits_take (limits, call->route->limit, key);
+  return cm_limits_take (limits, class, key);
 }
 
 static gboolean
@@ -227,7 +227,7 @@ run_call (CmRouter *router, CmCall *call, GError **error)
     return NULL;
   if (!authenticate (router, call, error))
     return NULL;
-  gint64 wait_ms = take_limit (call);
+  gint64 wait_ms = cm_call_take_limit (call, call->route->limit);
   if (wait_ms > 0)
     return cm_reply_limited (wait_ms);
   if (!federation && !parse_body (call, error))

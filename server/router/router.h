@@ -31,4 +31,8 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (CmRouter, cm_router_free)
 gssize cm_router_head (CmCall *call, CmReply **reply, gpointer router);
 void cm_router_call (CmCall *call, gpointer router);
 
+/* 0, or how long (ms) who asks must wait before he may have one more of @class. For handlers whose
+ * request is of a class by what its body says. */
+gint64 cm_call_take_limit (CmCall *call, CmLimitClass class);
+
 G_END_DECLS

@@ -185,3 +185,17 @@ def test_class_alias_starvation(user, other):
     aliases = {"alt_aliases": [f"#a{i}:server{i}.invalid" for i in range(21)]}
     user.set_state(room, "m.room.canonical_alias", aliases, expect=(400, "M_INVALID_PARAM"))
     other.set_state(room, "m.room.canonical_alias", aliases, expect=(403, "M_FORBIDDEN"))
+
+
+def test_class_rate_limit_bypass_of_invites(make_node):
+    """An invite counts as one, sent as such, as state or with a new room."""
+    node = make_node("acme.localhost", {"limits": {"enabled": True, "invite": "0.01;3"}}, fresh=True).start()
+    mallory, alice = node.new_user("mallory"), node.new_user("alice")
+    room = mallory.create_room(invite=[alice.user_id])
+    mallory.set_state(room, "m.room.member", {"membership": "invite"}, "@b:acme.localhost")
+    mallory.invite(room, "@c:acme.localhost")
+    limited = (429, "M_LIMIT_EXCEEDED")
+    mallory.set_state(room, "m.room.member", {"membership": "invite"}, "@d:acme.localhost", expect=limited)
+    mallory.post(f"/rooms/{quote(room)}/invite", {"user_id": "@e:acme.localhost"}, expect=limited)
+    mallory.post("/createRoom", {"invite": [alice.user_id]}, expect=limited)
+    mallory.create_room()

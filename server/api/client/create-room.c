@@ -2,6 +2,7 @@
 #include "server/node.h"
 #include "server/rooms/invite.h"
 #include "server/rooms/recipe.h"
+#include "server/router/router.h"
 #include "server/routes.h"
 
 /* The alias and the directory's entry are committed with the room. */
@@ -49,6 +50,18 @@ invite_elsewhere (CmNode *node, CmRoom *room, const CmRecipe *recipe)
   }
 }
 
+/* An invite is one however it is sent (class rate-limit-bypass). */
+static gint64
+take_invites (CmCall *call)
+{
+  gsize count = cm_json_length (cm_json_get_array (cm_call_json (call), "invite"));
+  gint64 wait_ms = 0;
+
+  for (gsize i = 0; i < count && wait_ms == 0; i++)
+    wait_ms = cm_call_take_limit (call, CM_LIMIT_INVITE);
+  return wait_ms;
+}
+
 static CmReply *
 create_room (CmCall *call, GError **error)
 {
@@ -59,6 +72,9 @@ create_room (CmCall *call, GError **error)
 
   if (recipe == NULL)
     return NULL;
+  gint64 wait_ms = take_invites (call);
+  if (wait_ms > 0)
+    return cm_reply_limited (wait_ms);
   if (cm_recipe_alias (recipe) != NULL &&
       !check_alias_is_free (node, cm_recipe_alias (recipe), error))
     return NULL;

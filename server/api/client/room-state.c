@@ -9,6 +9,7 @@
 #include "server/rooms/find.h"
 #include "server/rooms/invite.h"
 #include "server/rooms/power.h"
+#include "server/router/router.h"
 #include "server/routes.h"
 
 #include <string.h>
@@ -167,12 +168,22 @@ put_now (CmCall *call, GError **error)
   return event != NULL ? reply_event_id (event) : NULL;
 }
 
+static gboolean
+is_invite (CmCall *call)
+{
+  return strcmp (cm_call_param (call, "eventType"), "m.room.member") == 0 &&
+         g_strcmp0 (cm_json_get_text (cm_call_json (call), "membership"), "invite") == 0;
+}
+
 /* PUT /rooms/{roomId}/state/{eventType}/{stateKey}: aliases and members may be other servers'. */
 static CmReply *
 put_state_event (CmCall *call, GError **error)
 {
   const char *type = cm_call_param (call, "eventType");
+  gint64 wait_ms = is_invite (call) ? cm_call_take_limit (call, CM_LIMIT_INVITE) : 0;
 
+  if (wait_ms > 0)
+    return cm_reply_limited (wait_ms);
   if (strcmp (type, "m.room.canonical_alias") == 0 || strcmp (type, "m.room.member") == 0)
     return cm_call_hand_over (call, CM_LANE_REMOTE, put_now, error);
   return put_now (call, error);
