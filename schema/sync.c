@@ -21,10 +21,10 @@ static const CmSql account_data = {
   " WHERE user_id = $1 AND position > $2 AND position <= $3 ORDER BY room_id, type",
 };
 
-static const CmSql ignored = {
-  "sync-ignored",
-  "SELECT content FROM account_data"
-  " WHERE user_id = $1 AND room_id = '' AND type = 'm.ignored_user_list'",
+static const CmSql unwanted = {
+  "sync-unwanted",
+  "SELECT type, content FROM account_data WHERE user_id = $1 AND room_id = ''"
+  " AND type IN ('m.ignored_user_list', 'm.invite_permission_config')",
 };
 
 static const CmSql push_rules = {
@@ -154,7 +154,7 @@ cm_sync_user_rows_clear (CmSyncUserRows *rows)
   g_clear_pointer (&rows->memberships, cm_rows_free);
   g_clear_pointer (&rows->outside, cm_rows_free);
   g_clear_pointer (&rows->account_data, cm_rows_free);
-  g_clear_pointer (&rows->ignored, cm_rows_free);
+  g_clear_pointer (&rows->unwanted, cm_rows_free);
 }
 
 gboolean
@@ -167,11 +167,11 @@ cm_sync_read_user (CmDb *db, const char *user_id, gint64 user, gint64 since, gin
       !cm_db_send (db, &outside, CM_ARGS (CM_INT (user), CM_INT (since), CM_INT (cut)), error) ||
       !cm_db_send (db, &account_data, CM_ARGS (CM_TEXT (user_id), CM_INT (since), CM_INT (cut)),
                    error) ||
-      !cm_db_send (db, &ignored, CM_ARGS (CM_TEXT (user_id)), error) ||
+      !cm_db_send (db, &unwanted, CM_ARGS (CM_TEXT (user_id)), error) ||
       !cm_db_send (db, &push_rules, CM_ARGS (CM_TEXT (user_id), CM_INT (since), CM_INT (cut)),
                    error) ||
       !receive (db, &rows->memberships, error) || !receive (db, &rows->outside, error) ||
-      !receive (db, &rows->account_data, error) || !receive (db, &rows->ignored, error) ||
+      !receive (db, &rows->account_data, error) || !receive (db, &rows->unwanted, error) ||
       !receive (db, &rules, error))
     return FALSE;
   rows->push_rules = cm_rows_count (rules) > 0;

@@ -13,7 +13,7 @@ typedef struct {
   CmRows *outside; /* room id, membership, event, its id, room version, stripped state, position:
                       in rooms that this node is not in */
   CmRows *account_data; /* room id, type, content */
-  CmRows *ignored;      /* content of m.ignored_user_list, at most one row */
+  CmRows *unwanted;     /* type, content: m.ignored_user_list and m.invite_permission_config */
   gboolean push_rules;  /* they changed */
 } CmSyncUserRows;
 

@@ -2,6 +2,7 @@
 
 #include "crypto/id.h"
 #include "server/config/config.h"
+#include "server/rooms/invite.h"
 #include "server/rooms/member-content.h"
 
 #include <string.h>
@@ -422,6 +423,8 @@ add_invite (CmRecipe *recipe, const char *user_id, GError **error)
                              .user_id = user_id,
                              .is_direct = cm_json_get_boolean (recipe->body, "is_direct", FALSE) };
 
+  if (local && !cm_invite_check_wanted (recipe->node, user_id, error))
+    return FALSE;
   return add_member (recipe, local ? recipe->drafts : recipe->remote, user_id, &member, error);
 }
 

@@ -70,6 +70,7 @@ typedef struct {
   char **changed, **left;  /* user ids: device lists; nullable */
   CmJsonDoc *keys;         /* members that count the device's keys; nullable */
   GHashTable *ignored;     /* set of user ids; nullable */
+  gboolean no_invites;     /* the user wants none */
 } CmSyncAnswer;
 
 CmSyncAnswer *cm_sync_answer_new (const CmSyncRequest *request, gint64 cut);

@@ -4,6 +4,7 @@
 #include "schema/sync.h"
 #include "server/node.h"
 #include "server/push/push-rules.h"
+#include "server/rooms/invite.h"
 #include "server/sync/extras.h"
 #include "server/sync/hub.h"
 #include "server/sync/membership.h"
@@ -64,6 +65,18 @@ index_rooms (Gathering *gathering)
   g_ptr_array_add (gathering->fresh, NULL);
 }
 
+static void
+read_unwanted (CmSyncAnswer *answer, const CmRows *rows)
+{
+  for (gsize i = 0; i < cm_rows_count (rows); i++) {
+    g_autoptr (GBytes) content = cm_rows_bytes (rows, i, 1);
+    if (strcmp (cm_rows_text (rows, i, 0), "m.ignored_user_list") == 0)
+      answer->ignored = cm_sync_ignored (content);
+    else
+      answer->no_invites = cm_invite_is_blocked (content);
+  }
+}
+
 static gboolean
 read_user (Gathering *gathering, GError **error)
 {
@@ -77,10 +90,7 @@ read_user (Gathering *gathering, GError **error)
                             answer->next.position, &rows, error))
       return FALSE;
   }
-  if (cm_rows_count (rows.ignored) > 0) {
-    g_autoptr (GBytes) content = cm_rows_bytes (rows.ignored, 0, 0);
-    answer->ignored = cm_sync_ignored (content);
-  }
+  read_unwanted (answer, rows.unwanted);
   cm_sync_plan_rooms (answer, rows.memberships);
   cm_sync_plan_outside (answer, rows.outside);
   index_rooms (gathering);

@@ -20,6 +20,13 @@ is_ignored (const CmSyncAnswer *answer, const char *user_id)
          g_hash_table_contains (answer->ignored, user_id);
 }
 
+/* client-server, "Ignoring users" and "Invite permission" */
+static gboolean
+is_unwanted (const CmSyncAnswer *answer, CmMembership membership, const char *sender)
+{
+  return (answer->no_invites && membership == CM_MEMBERSHIP_INVITE) || is_ignored (answer, sender);
+}
+
 /* What other servers sent was checked when it came; still, what is no stripped event is not shown,
  * so that one room cannot break all of a client's sync (CVE-2024-52815). */
 static gboolean
@@ -123,7 +130,8 @@ plan_outside_room (CmSyncAnswer *answer, const CmRows *rows, gsize row)
   }
   gboolean asked = membership == CM_MEMBERSHIP_INVITE || membership == CM_MEMBERSHIP_KNOCK;
   if (!cm_sync_filter_wants_room (request->filter, room_id) ||
-      is_ignored (answer, cm_json_get_text (json, "sender")) || (!asked && request->initial))
+      is_unwanted (answer, membership, cm_json_get_text (json, "sender")) ||
+      (!asked && request->initial))
     return;
   CmSyncRoom *room = cm_sync_room_new (0, room_id);
   room->membership = membership;
@@ -180,7 +188,8 @@ cm_sync_add_stripped (CmSyncAnswer *answer, GError **error)
       continue;
     g_autoptr (CmEvent) member =
         cm_event_store_get (cm_rooms_events (rooms), room->membership_event, &failure);
-    if (member != NULL && member->state_key != NULL && !is_ignored (answer, member->sender))
+    if (member != NULL && member->state_key != NULL &&
+        !is_unwanted (answer, room->membership, member->sender))
       room->stripped = inside_stripped (rooms, member, &failure);
     if (g_error_matches (failure, CM_ERROR, CM_ERROR_UNAVAILABLE)) {
       g_propagate_error (error, g_steal_pointer (&failure));

@@ -169,3 +169,12 @@ def test_guests_accept_invites_from_elsewhere_where_they_may(pair, two_nodes, ac
     assert answer.status_code == (200 if allowed else 403)
     assert allowed or answer.json()["errcode"] == "M_GUEST_ACCESS_FORBIDDEN"
     becomes(alice, room, guest, "join" if allowed else "invite")
+
+
+def test_who_takes_no_invites_gets_none_from_elsewhere(pair):
+    alice, bob = pair
+    room = alice.create_room()
+    bob.put(f"/user/{bob.user_id}/account_data/m.invite_permission_config", {"default_action": "block"})
+    answer = alice.request("POST", f"/rooms/{quote(room)}/invite", json={"user_id": bob.user_id})
+    assert (answer.status_code, answer.json()["errcode"]) == (403, "M_INVITE_BLOCKED")
+    assert membership(alice, room, bob) is None

@@ -210,3 +210,25 @@ def test_members_by_membership_and_at(user, other, room):
     inside = user.get(f"/rooms/{quote(room)}/members", params={"not_membership": "leave"})["chunk"]
     assert [event["state_key"] for event in inside] == [user.user_id]
     user.get(f"/rooms/{quote(room)}/members", params={"membership": "odd"}, expect=(400, "M_INVALID_PARAM"))
+
+
+# Invite permission
+
+def block_invites(person, action="block"):
+    person.put(f"/user/{person.user_id}/account_data/m.invite_permission_config", {"default_action": action})
+
+
+def test_who_takes_no_invites_gets_none(user, other):
+    early, late = user.create_room(), user.create_room()
+    user.invite(early, other)
+    block_invites(other)
+    blocked = (403, "M_INVITE_BLOCKED")
+    user.post(f"/rooms/{quote(late)}/invite", {"user_id": other.user_id}, expect=blocked)
+    user.set_state(late, "m.room.member", {"membership": "invite"}, other.user_id, expect=blocked)
+    user.post("/createRoom", {"invite": [other.user_id]}, expect=blocked)
+    assert other.sync()["rooms"].get("invite", {}) == {}
+    assert membership(user, early, other) == "invite"
+    block_invites(other, "of a later version")
+    user.invite(late, other)
+    assert set(other.sync()["rooms"]["invite"]) == {early, late}
+    other.join(early)

@@ -6,6 +6,7 @@
 #include "schema/ids.h"
 #include "schema/inbound.h"
 #include "server/accounts/accounts.h"
+#include "server/rooms/invite.h"
 #include "server/routes.h"
 
 #include <string.h>
@@ -55,7 +56,7 @@ check_user (const Invite *invite, const CmEvent *event, GError **error)
   if (!cm_accounts_exists (invite->node, event->state_key, &exists, error))
     return FALSE;
   if (exists)
-    return TRUE;
+    return cm_invite_check_wanted (invite->node, event->state_key, error);
   g_set_error_literal (error, CM_ERROR, CM_ERROR_FORBIDDEN, "There is no such user here");
   return FALSE;
 }
