@@ -195,7 +195,8 @@ take_hits (Search *search, const GArray *hits, GError **error)
     return FALSE;
   for (guint i = 0; i < events->len; i++) {
     CmEvent *event = events->pdata[i];
-    if (!cm_event_filter_wants (search->filter, event->type, event->sender, event->content))
+    if (cm_rooms_is_erased (rooms, event) ||
+        !cm_event_filter_wants (search->filter, event->type, event->sender, event->content))
       continue;
     gint64 place = search->count++;
     if (place < search->offset || place >= search->offset + search->limit)
