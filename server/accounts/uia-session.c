@@ -11,10 +11,12 @@
 #define SEALED_FOR "user-interactive authentication"
 #define MAX_WORD   4096
 
-/* What stands before that which is remembered. */
+/* What stands before that which is remembered: digests of where the request went and who made it,
+ * and of what it said. */
 typedef struct {
   gint64 made_us;
-  guint8 binding[CM_SHA256_SIZE];
+  guint8 place[CM_SHA256_SIZE];
+  guint8 body[CM_SHA256_SIZE];
 } Head;
 
 static void
@@ -24,9 +26,9 @@ hash_text (GChecksum *sum, const char *text, gssize length)
   g_checksum_update (sum, (const guchar *) "", 1);
 }
 
-/* Who asks for what: another user, method or path is another request. @body: canonical. */
+/* Another user, method or path is another request. */
 static void
-bind_request (const CmCall *call, GBytes *body, guint8 binding[CM_SHA256_SIZE])
+hash_place (const CmCall *call, guint8 digest[CM_SHA256_SIZE])
 {
   const char *user = cm_call_user (call);
   const char *target = cm_call_target (call);
@@ -36,8 +38,13 @@ bind_request (const CmCall *call, GBytes *body, guint8 binding[CM_SHA256_SIZE])
   hash_text (sum, user ? user : "", -1);
   hash_text (sum, cm_call_method (call), -1);
   hash_text (sum, target, (gssize) strcspn (target, "?"));
-  hash_text (sum, g_bytes_get_data (body, NULL), (gssize) g_bytes_get_size (body));
-  g_checksum_get_digest (sum, binding, &size);
+  g_checksum_get_digest (sum, digest, &size);
+}
+
+static void
+hash_body (GBytes *body, guint8 digest[CM_SHA256_SIZE])
+{
+  cm_sha256 (g_bytes_get_data (body, NULL), g_bytes_get_size (body), digest);
 }
 
 static GBytes *
@@ -56,7 +63,8 @@ cm_uia_session_new (const CmCall *call, GBytes *remembered, GError **error)
   gsize length = 0;
   const guint8 *data = remembered ? g_bytes_get_data (remembered, &length) : NULL;
 
-  bind_request (call, body, head.binding);
+  hash_place (call, head.place);
+  hash_body (body, head.body);
   g_byte_array_append (content, (const guint8 *) &head, sizeof head);
   if (data)
     g_byte_array_append (content, data, (guint) length);
@@ -67,16 +75,20 @@ cm_uia_session_new (const CmCall *call, GBytes *remembered, GError **error)
   return cm_base64url_encode (g_bytes_get_data (sealed, NULL), g_bytes_get_size (sealed));
 }
 
-/* Whether the body is the one that the session was made for, or left out although it had one. */
 static gboolean
-is_bound (const CmCall *call, const Head *head, gboolean remembers)
+is_here (const CmCall *call, const Head *head)
 {
-  g_autoptr (GBytes) body = body_without_auth (call);
-  guint8 binding[CM_SHA256_SIZE];
-  bind_request (call, body, binding);
-  if (memcmp (head->binding, binding, sizeof binding) == 0)
-    return TRUE;
-  return remembers && g_bytes_get_size (body) == strlen ("{}");
+  guint8 place[CM_SHA256_SIZE];
+  hash_place (call, place);
+  return memcmp (head->place, place, sizeof place) == 0;
+}
+
+static gboolean
+is_body (const Head *head, GBytes *body)
+{
+  guint8 digest[CM_SHA256_SIZE];
+  hash_body (body, digest);
+  return memcmp (head->body, digest, sizeof digest) == 0;
 }
 
 gboolean
@@ -92,8 +104,13 @@ cm_uia_session_check (const CmCall *call, const char *word, GBytes **remembered)
   if (length < sizeof head)
     return FALSE;
   memcpy (&head, g_bytes_get_data (opened, NULL), sizeof head);
-  if (!is_bound (call, &head, length > sizeof head) || g_get_real_time () - head.made_us > LIFE_US)
+  if (!is_here (call, &head) || g_get_real_time () - head.made_us > LIFE_US)
     return FALSE;
+  g_autoptr (GBytes) body = body_without_auth (call);
+  g_autoptr (GBytes) nothing = g_bytes_new_static ("{}", 2);
+  gboolean left_out = length > sizeof head && g_bytes_equal (body, nothing);
+  if (!left_out && !is_body (&head, body))
+    return is_body (&head, nothing);
   if (length > sizeof head)
     *remembered = g_bytes_new_from_bytes (opened, sizeof head, length - sizeof head);
   return TRUE;

@@ -11,9 +11,10 @@ G_BEGIN_DECLS
 char *cm_uia_session_new (const CmCall *call, GBytes *remembered, GError **error);
 
 /**
- * cm_uia_session_check: whether @word was made for this request: the same body, or when it
- * remembers something, none.
- * @remembered: gets what it carries (transfer full), NULL when nothing.
+ * cm_uia_session_check: whether @word was made for this request: for the same body; when it
+ * remembers something, the body may be left out now. Clients that ask with an empty body first, to
+ * learn what is wanted, say all with the proof: that session is good for any.
+ * @remembered: gets what it carries for this body (transfer full), NULL when nothing.
  */
 gboolean cm_uia_session_check (const CmCall *call, const char *word, GBytes **remembered);
 

@@ -81,7 +81,15 @@ def test_registration_remembers_and_can_be_repeated(node):
     session = post("/register", {"password": "x"}, expect=401)["session"]
     auth = {"auth": {"type": "m.login.dummy", "session": session}}
     assert post("/register", {"password": "x", **auth})["user_id"] == post("/register", {"password": "x", **auth})["user_id"]
+    # Who asks with nothing first, to learn what is wanted, says all with the proof.
+    session = post("/register", {}, expect=401)["session"]
+    auth = {"auth": {"type": "m.login.dummy", "session": session}}
+    name = new_name()
+    assert post("/register", {"username": name, "password": "x", **auth})["user_id"] == f"@{name}:localhost"
+    post("/register", auth, expect=(400, "M_MISSING_PARAM"))
     # The session of one body is not good for another.
+    session = post("/register", {"password": "x"}, expect=401)["session"]
+    auth = {"auth": {"type": "m.login.dummy", "session": session}}
     post("/register", {"password": "y", **auth}, expect=401)
     session = post("/register", {"username": new_name(), "password": "x", "inhibit_login": True}, expect=401)["session"]
     answer = post("/register", {"auth": {"type": "m.login.dummy", "session": session}})
@@ -592,6 +600,15 @@ def test_CVE_2025_62425_uia_bypass(node, method, path, body):
     user.get("/account/whoami")
     login(node, user.user_id)
     attempt({**proof(user), "session": session}, 200)
+
+
+def test_deactivation_may_say_more_with_the_proof(node):
+    """Clients ask with an empty body first; what they wanted comes with the proof, which covers it."""
+    user = node.new_user()
+    session = user.post("/account/deactivate", {}, expect=401)["session"]
+    user.post("/account/deactivate", {"erase": True, "auth": {**proof(user), "password": "wrong", "session": session}}, expect=(401, "M_FORBIDDEN"))
+    user.post("/account/deactivate", {"erase": True, "auth": {**proof(user), "session": session}})
+    assert node.sql(f"SELECT erased FROM account WHERE user_id = '{user.user_id}'") == "t\n"
 
 
 def test_CVE_2025_62425_finished_session_proves_nothing(node):
