@@ -65,16 +65,51 @@ cm_federation_authenticate (CmNode *node, CmCall *call, GError **error)
   return NULL;
 }
 
+/* (transfer full) what a header says, of a server that may be asked. */
+static CmXMatrix *
+read_header (CmNode *node, const char *value, GError **error)
+{
+  g_autoptr (CmXMatrix) header = cm_x_matrix_parse (value, error);
+
+  if (header == NULL ||
+      (cm_id_is_server_name (header->origin) && strcmp (header->origin, node->server_name) != 0))
+    return g_steal_pointer (&header);
+  refuse (error, "The origin is no other server");
+  return NULL;
+}
+
 gboolean
 cm_federation_is_known (CmNode *node, CmCall *call)
 {
   g_autoptr (GPtrArray) headers = cm_call_headers (call, "Authorization");
 
-  for (guint i = 0; i < headers->len && i < MAX_HEADERS; i++) {
-    g_autoptr (CmXMatrix) header = cm_x_matrix_parse (headers->pdata[i], NULL);
-    if (header != NULL && cm_id_is_server_name (header->origin) &&
-        !cm_key_ring_has (node->key_ring, header->origin, header->key))
-      return FALSE;
+  for (guint i = 0; node->config->federation.enabled && i < headers->len && i < MAX_HEADERS; i++) {
+    g_autoptr (CmXMatrix) header = read_header (node, headers->pdata[i], NULL);
+    if (header != NULL && cm_key_ring_has (node->key_ring, header->origin, header->key))
+      return TRUE;
   }
-  return TRUE;
+  return FALSE;
+}
+
+gboolean
+cm_federation_meet (CmNode *node, CmCall *call, GError **error)
+{
+  g_autoptr (GPtrArray) headers = cm_call_headers (call, "Authorization");
+  g_autoptr (GError) failure = NULL;
+
+  if (!node->config->federation.enabled)
+    return refuse (error, "This server does not federate");
+  for (guint i = 0; i < headers->len && i < MAX_HEADERS; i++) {
+    g_clear_error (&failure);
+    g_autoptr (CmXMatrix) header = read_header (node, headers->pdata[i], &failure);
+    g_autofree char *key =
+        header != NULL ? cm_key_ring_get (node->key_ring, header->origin, header->key, 0, &failure)
+                       : NULL;
+    if (key != NULL)
+      return TRUE;
+  }
+  if (failure == NULL)
+    return refuse (error, "The request is not signed");
+  g_propagate_error (error, g_steal_pointer (&failure));
+  return FALSE;
 }

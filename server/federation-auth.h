@@ -10,8 +10,10 @@ G_BEGIN_DECLS
  * or a notary, for the key. CM_ERROR_UNAUTHORIZED. */
 CmRequester *cm_federation_authenticate (CmNode *node, CmCall *call, GError **error);
 
-/* CmAuthenticators.federation_is_known: the keys that the request names are in memory or in the
+/* CmAuthenticators.federation_is_known: a key that the request names is in memory or in the
  * database. */
 gboolean cm_federation_is_known (CmNode *node, CmCall *call);
+/* CmAuthenticators.federation_meet: fetches such a key. Blocking. CM_ERROR_UNAUTHORIZED. */
+gboolean cm_federation_meet (CmNode *node, CmCall *call, GError **error);
 
 G_END_DECLS

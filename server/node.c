@@ -277,7 +277,7 @@ start_router (CmNode *node, GError **error)
 {
   static const CmAuthenticators authenticators = { cm_accounts_authenticate,
                                                    cm_federation_authenticate,
-                                                   cm_federation_is_known };
+                                                   cm_federation_is_known, cm_federation_meet };
   node->router = cm_router_new (node, &authenticators, cm_route_tables, cm_n_route_tables);
   return TRUE;
 }

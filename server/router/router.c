@@ -11,6 +11,8 @@
 
 #include <string.h>
 
+#define LARGE_BODY (512 * 1024)
+
 struct _CmRouter {
   CmNode *node;
   CmAuthenticators authenticators;
@@ -217,15 +219,31 @@ parse_body (CmCall *call, GError **error)
   return call->doc != NULL;
 }
 
+/* What a server signed includes the body, so there it must be read first: of anybody, and JSON of
+ * the wrong kind takes many times its length. So of large ones only one is looked at at a time
+ * (class fed-body-memory). */
+static gboolean
+prove_server (CmRouter *router, CmCall *call, GError **error)
+{
+  static GMutex large_bodies;
+  gboolean large = call->body != NULL && g_bytes_get_size (call->body) > LARGE_BODY;
+
+  if (large)
+    g_mutex_lock (&large_bodies);
+  gboolean good = parse_body (call, error) && authenticate (router, call, error);
+  if (!good)
+    g_clear_pointer (&call->doc, cm_json_doc_unref);
+  if (large)
+    g_mutex_unlock (&large_bodies);
+  return good;
+}
+
 static CmReply *
 run_call (CmRouter *router, CmCall *call, GError **error)
 {
   gboolean federation = call->route->auth == CM_AUTH_FEDERATION;
 
-  /* What a server signed includes the body, so there it must be read first. */
-  if (federation && !parse_body (call, error))
-    return NULL;
-  if (!authenticate (router, call, error))
+  if (federation ? !prove_server (router, call, error) : !authenticate (router, call, error))
     return NULL;
   gint64 wait_ms = cm_call_take_limit (call, call->route->limit);
   if (wait_ms > 0)
@@ -260,8 +278,14 @@ static void
 work_on_stranger (gpointer data)
 {
   g_autoptr (CmCall) call = data;
+  const CmAuthenticators *authenticators = &call->node->router->authenticators;
+  g_autoptr (GError) error = NULL;
 
-  answer_call (call);
+  if (call->route->auth == CM_AUTH_FEDERATION &&
+      !authenticators->federation_meet (call->node, call, &error))
+    cm_call_finish (call, NULL, error);
+  else
+    answer_call (call);
 }
 
 /* Whoever makes this server look for a key waits with others of his address, and in nobody's way

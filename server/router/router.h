@@ -18,8 +18,10 @@ typedef struct {
   CmRequester *(*token) (CmNode *node, CmCall *call, const char *token, CmAuth auth,
                          GError **error);
   CmRequester *(*federation) (CmNode *node, CmCall *call, GError **error);
-  /* Whether federation() can tell without asking another server. */
+  /* Whether federation() can tell without asking another server; if not, federation_meet() is
+   * called first, and no body is read for whom it refuses. */
   gboolean (*federation_is_known) (CmNode *node, CmCall *call);
+  gboolean (*federation_meet) (CmNode *node, CmCall *call, GError **error);
 } CmAuthenticators;
 
 CmRouter *cm_router_new (CmNode *node, const CmAuthenticators *authenticators,

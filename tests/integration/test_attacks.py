@@ -1,6 +1,8 @@
 """Holes that an attacker with an account found, or without one. Each stays shut."""
 
 import contextlib
+import pathlib
+import re
 import socket
 import threading
 import time
@@ -199,3 +201,30 @@ def test_class_rate_limit_bypass_of_invites(make_node):
     mallory.post(f"/rooms/{quote(room)}/invite", {"user_id": "@e:acme.localhost"}, expect=limited)
     mallory.post("/createRoom", {"invite": [alice.user_id]}, expect=limited)
     mallory.create_room()
+
+
+def peak_of(node):
+    """The most memory that the node ever took, in MiB."""
+    status = pathlib.Path(f"/proc/{node.process.pid}/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+) kB", status)[1]) // 1024
+
+
+@pytest.mark.peers
+def test_class_fed_body_memory(federated):
+    """Large bodies under signatures that are none are read one at a time, and not at all of who has no key."""
+    node, peer, _ = federated
+    target = "/_matrix/federation/v1/send/large"
+    peer.get(node, "/_matrix/federation/v1/query/profile?user_id=%40nobody%3Aacme.localhost", expect=404)
+    before = peak_of(node)
+    body = b'{"pdus":[' + b"0," * (7 * 1024 * 1024) + b"0]}"
+    headers = {"Authorization": peer.authorization("PUT", target, node.server_name, {"pdus": []})}
+
+    def send(_):
+        assert peer.request(node, "PUT", target, headers=headers, data=body).status_code == 401
+
+    threads = [threading.Thread(target=send, args=(number,)) for number in range(5)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert peak_of(node) - before < 450
