@@ -33,7 +33,8 @@ finish_later (CmNode *node, const char *user_id)
   Job *job = g_new0 (Job, 1);
   job->node = node;
   job->user_id = g_strdup (user_id);
-  if (!cm_lanes_push (node->lanes, CM_LANE_BACKGROUND, finish, job))
+  /* Leaving rooms of servers that do not answer takes its time. */
+  if (!cm_lanes_push_fair (node->lanes, CM_LANE_REMOTE, user_id, finish, job))
     finish (job);
 }
 
