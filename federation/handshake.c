@@ -9,6 +9,14 @@
 #define MAX_ANSWER      (256 * 1024 * 1024)
 
 gboolean
+cm_intake_is_entering (CmIntake *intake)
+{
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&intake->mutex);
+
+  return g_hash_table_size (intake->joining) > 0;
+}
+
+gboolean
 cm_intake_is_joining (CmIntake *intake, const char *room_id, const CmRoomVersion **version)
 {
   g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&intake->mutex);

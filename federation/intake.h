@@ -86,4 +86,7 @@ gboolean cm_intake_backfill (CmIntake *intake, const char *room_id, gint64 posit
  */
 gboolean cm_room_check_acl (const CmRoomView *view, const char *server, GError **error);
 
+/* Whether a room is being joined, so that users may turn up of whom this server has never heard. */
+gboolean cm_intake_is_entering (CmIntake *intake);
+
 G_END_DECLS

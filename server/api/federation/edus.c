@@ -62,9 +62,10 @@ receive_presence (CmNode *node, const char *origin, const char *type, const CmJs
     const char *user_id = cm_json_get_text (entry, "user_id");
     const char *state = cm_json_get_text (entry, "presence");
     gint64 ago = cm_json_get_integer (entry, "last_active_ago", 0);
-    /* Of users that this server never met there is nobody to tell, and no need to remember them. */
+    /* Of users that this server never met there is nobody to tell, and no need to remember them;
+     * unless they are about to be met, and their server is quicker than the join. */
     if (is_of (user_id, origin) && state != NULL && cm_presence_is_state (state) &&
-        cm_sym_lookup (node->ids, user_id, NULL) != 0)
+        (cm_sym_lookup (node->ids, user_id, NULL) != 0 || cm_intake_is_entering (node->intake)))
       cm_ephemeral_presence (node->ephemeral, user_id, state,
                              cm_json_get_text (entry, "status_msg"), now - CLAMP (ago, 0, now));
   }
