@@ -79,3 +79,14 @@ cm_error_status (CmError code)
 {
   return row_of (code)->status;
 }
+
+gboolean
+cm_fail (GError **error, CmError code, const char *format, ...)
+{
+  va_list arguments;
+
+  va_start (arguments, format);
+  g_propagate_error (error, g_error_new_valist (CM_ERROR, (gint) code, format, arguments));
+  va_end (arguments);
+  return FALSE;
+}

@@ -71,4 +71,7 @@ const char *cm_error_errcode (CmError code);
 /* The HTTP status that carries @code. */
 unsigned cm_error_status (CmError code);
 
+/* Sets @error. Always FALSE, for checks to return. */
+gboolean cm_fail (GError **error, CmError code, const char *format, ...) G_GNUC_PRINTF (3, 4);
+
 G_END_DECLS

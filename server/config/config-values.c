@@ -9,19 +9,6 @@
 typedef gboolean (*Reader) (const CmConfigKey *key, const char *text, gpointer field,
                             GError **error);
 
-static gboolean refuse (GError **error, const char *format, ...) G_GNUC_PRINTF (2, 3);
-
-static gboolean
-refuse (GError **error, const char *format, ...)
-{
-  va_list arguments;
-  va_start (arguments, format);
-  g_autofree char *message = g_strdup_vprintf (format, arguments);
-  va_end (arguments);
-  g_set_error_literal (error, CM_ERROR, CM_ERROR_CONFIG, message);
-  return FALSE;
-}
-
 /* The elements of a;b;c without the spaces around them and without empty ones. */
 static char **
 split (const char *text)
@@ -47,7 +34,7 @@ static gboolean
 read_name (const CmConfigKey *key, const char *text, gpointer field, GError **error)
 {
   if (!cm_id_is_server_name (text))
-    return refuse (error, "'%s' is not a server name", text);
+    return cm_fail (error, CM_ERROR_CONFIG, "'%s' is not a server name", text);
   return read_text (key, text, field, error);
 }
 
@@ -57,7 +44,7 @@ read_names (const CmConfigKey *key, const char *text, gpointer field, GError **e
   g_auto (GStrv) names = split (text);
   for (gsize i = 0; names[i]; i++) {
     if (!cm_id_is_server_name (names[i]))
-      return refuse (error, "'%s' is not a server name", names[i]);
+      return cm_fail (error, CM_ERROR_CONFIG, "'%s' is not a server name", names[i]);
   }
   *(char ***) field = g_steal_pointer (&names);
   return TRUE;
@@ -69,9 +56,9 @@ read_url (const CmConfigKey *key, const char *text, gpointer field, GError **err
   g_autoptr (GUri) uri = g_uri_parse (text, G_URI_FLAGS_NONE, NULL);
   const char *scheme = uri ? g_uri_get_scheme (uri) : "";
   if ((strcmp (scheme, "https") != 0 && strcmp (scheme, "http") != 0) || !g_uri_get_host (uri))
-    return refuse (error, "'%s' is not an http or https URL", text);
+    return cm_fail (error, CM_ERROR_CONFIG, "'%s' is not an http or https URL", text);
   if (g_uri_get_query (uri) || g_uri_get_fragment (uri) || g_uri_get_userinfo (uri))
-    return refuse (error, "'%s' may hold no user, query or fragment", text);
+    return cm_fail (error, CM_ERROR_CONFIG, "'%s' may hold no user, query or fragment", text);
   char *url = g_strdup (text);
   for (gsize length = strlen (url); length > 0 && url[length - 1] == '/'; length--)
     url[length - 1] = '\0';
@@ -83,7 +70,7 @@ static gboolean
 read_path (const CmConfigKey *key, const char *text, gpointer field, GError **error)
 {
   if (!g_path_is_absolute (text))
-    return refuse (error, "'%s' is not an absolute path", text);
+    return cm_fail (error, CM_ERROR_CONFIG, "'%s' is not an absolute path", text);
   *(char **) field = g_canonicalize_filename (text, "/");
   return TRUE;
 }
@@ -92,7 +79,7 @@ static gboolean
 read_file (const CmConfigKey *key, const char *text, gpointer field, GError **error)
 {
   if (!g_file_test (text, G_FILE_TEST_EXISTS))
-    return refuse (error, "there is no file '%s'", text);
+    return cm_fail (error, CM_ERROR_CONFIG, "there is no file '%s'", text);
   return read_path (key, text, field, error);
 }
 
@@ -114,7 +101,7 @@ read_flag (const CmConfigKey *key, const char *text, gpointer field, GError **er
 {
   gboolean yes = strcmp (text, "true") == 0;
   if (!yes && strcmp (text, "false") != 0)
-    return refuse (error, "'%s' is neither true nor false", text);
+    return cm_fail (error, CM_ERROR_CONFIG, "'%s' is neither true nor false", text);
   *(gboolean *) field = yes;
   return TRUE;
 }
@@ -123,8 +110,9 @@ static gboolean
 read_number (const CmConfigKey *key, const char *text, gpointer field, GError **error)
 {
   if (!g_ascii_string_to_signed (text, 10, key->min, key->max, field, NULL))
-    return refuse (error, "'%s' is not a number from %" G_GINT64_FORMAT " to %" G_GINT64_FORMAT,
-                   text, key->min, key->max);
+    return cm_fail (error, CM_ERROR_CONFIG,
+                    "'%s' is not a number from %" G_GINT64_FORMAT " to %" G_GINT64_FORMAT, text,
+                    key->min, key->max);
   return TRUE;
 }
 
@@ -141,7 +129,7 @@ read_size (const CmConfigKey *key, const char *text, gpointer field, GError **er
   /* A unit may be larger than all that is allowed. */
   if (key->max >> shift < 1 ||
       !g_ascii_string_to_signed (digits, 10, 1, key->max >> shift, &value, NULL))
-    return refuse (error, "'%s' is not a size such as 50M", text);
+    return cm_fail (error, CM_ERROR_CONFIG, "'%s' is not a size such as 50M", text);
   *(gint64 *) field = value << shift;
   return TRUE;
 }
@@ -151,7 +139,7 @@ read_port (const CmConfigKey *key, const char *text, gpointer field, GError **er
 {
   gint64 port = 0;
   if (!g_ascii_string_to_signed (text, 10, 1, G_MAXUINT16, &port, NULL))
-    return refuse (error, "'%s' is not a port number", text);
+    return cm_fail (error, CM_ERROR_CONFIG, "'%s' is not a port number", text);
   *(guint16 *) field = (guint16) port;
   return TRUE;
 }
@@ -166,7 +154,7 @@ read_choice (const CmConfigKey *key, const char *text, gpointer field, GError **
     }
   }
   g_autofree char *choices = g_strjoinv (", ", (char **) key->choices);
-  return refuse (error, "'%s' is none of: %s", text, choices);
+  return cm_fail (error, CM_ERROR_CONFIG, "'%s' is none of: %s", text, choices);
 }
 
 static gboolean
@@ -181,7 +169,8 @@ read_serve (const CmConfigKey *key, const char *text, gpointer field, GError **e
     while (names[n] && strcmp (names[n], words[i]) != 0)
       n++;
     if (!names[n])
-      return refuse (error, "'%s' is none of: client, federation, admin", words[i]);
+      return cm_fail (error, CM_ERROR_CONFIG, "'%s' is none of: client, federation, admin",
+                      words[i]);
     serve |= bits[n];
   }
   *(CmServe *) field = serve;
@@ -196,16 +185,16 @@ read_map (const CmConfigKey *key, const char *text, gpointer field, GError **err
   for (gsize i = 0; pairs[i]; i++) {
     char *equals = strchr (pairs[i], '=');
     if (!equals)
-      return refuse (error, "'%s' is not of the form name=host:port", pairs[i]);
+      return cm_fail (error, CM_ERROR_CONFIG, "'%s' is not of the form name=host:port", pairs[i]);
     *equals = '\0';
     g_autofree char *host = NULL;
     guint16 port = 0;
     gboolean literal = FALSE;
     if (!cm_id_is_server_name (pairs[i]))
-      return refuse (error, "'%s' is not a server name", pairs[i]);
+      return cm_fail (error, CM_ERROR_CONFIG, "'%s' is not a server name", pairs[i]);
     if (!cm_id_is_server_name (equals + 1) ||
         !cm_id_split_server_name (equals + 1, &host, &port, &literal) || port == 0)
-      return refuse (error, "'%s' is not of the form host:port", equals + 1);
+      return cm_fail (error, CM_ERROR_CONFIG, "'%s' is not of the form host:port", equals + 1);
     g_hash_table_replace (map, g_strdup (pairs[i]), g_strdup (equals + 1));
   }
   *(GHashTable **) field = g_steal_pointer (&map);
@@ -220,7 +209,8 @@ read_ranges (const CmConfigKey *key, const char *text, gpointer field, GError **
   for (gsize i = 0; words[i]; i++) {
     GInetAddressMask *mask = g_inet_address_mask_new_from_string (words[i], NULL);
     if (!mask)
-      return refuse (error, "'%s' is not an address range such as 10.0.0.0/8", words[i]);
+      return cm_fail (error, CM_ERROR_CONFIG, "'%s' is not an address range such as 10.0.0.0/8",
+                      words[i]);
     g_ptr_array_add (ranges, mask);
   }
   *(GPtrArray **) field = g_steal_pointer (&ranges);
@@ -238,7 +228,8 @@ read_rate (const CmConfigKey *key, const char *text, gpointer field, GError **er
     rate->per_second = g_ascii_strtod (words[0], &end);
   if (!end || *end || !(rate->per_second > 0 && rate->per_second < 1e6) ||
       !g_ascii_string_to_unsigned (words[1], 10, 1, 1000000, &burst, NULL))
-    return refuse (error, "'%s' is not of the form per_second;burst, both above 0", text);
+    return cm_fail (error, CM_ERROR_CONFIG,
+                    "'%s' is not of the form per_second;burst, both above 0", text);
   rate->burst = (guint) burst;
   return TRUE;
 }
@@ -297,9 +288,9 @@ cm_config_value_read (GKeyFile *file, const char *group, const CmConfigKey *key,
   g_autoptr (GError) inner = NULL;
   g_autofree char *text = g_key_file_get_string (file, group, key->key, &inner);
   if (!text)
-    return refuse (error, "%s", inner->message);
+    return cm_fail (error, CM_ERROR_CONFIG, "%s", inner->message);
   if (!*g_strstrip (text) && !types[key->type].empty)
-    return key->required ? refuse (error, "must not be empty") : TRUE;
+    return key->required ? cm_fail (error, CM_ERROR_CONFIG, "must not be empty") : TRUE;
   return types[key->type].read (key, text, (char *) base + key->offset, error);
 }
 

@@ -48,19 +48,6 @@ static const struct {
   { "m.room.encryption", 100 },
 };
 
-G_GNUC_PRINTF (2, 3)
-static gboolean
-bad (GError **error, const char *format, ...)
-{
-  va_list args;
-
-  va_start (args, format);
-  g_autofree char *message = g_strdup_vprintf (format, args);
-  va_end (args);
-  g_set_error_literal (error, CM_ERROR, CM_ERROR_BAD_JSON, message);
-  return FALSE;
-}
-
 /* Members of the body have their type or are absent. */
 static gboolean
 check_types (const CmJson *body, GError **error)
@@ -86,9 +73,9 @@ check_types (const CmJson *body, GError **error)
     const CmJson *value = cm_json_get (body, members[i].key);
     CmJsonType type = cm_json_type (value);
     if (type != CM_JSON_ABSENT && type != CM_JSON_NULL && type != members[i].type)
-      return bad (error, "%s is of the wrong type", members[i].key);
+      return cm_fail (error, CM_ERROR_BAD_JSON, "%s is of the wrong type", members[i].key);
     if (type == CM_JSON_STRING && cm_json_text (value) == NULL)
-      return bad (error, "%s must not hold U+0000", members[i].key);
+      return cm_fail (error, CM_ERROR_BAD_JSON, "%s must not hold U+0000", members[i].key);
   }
   if (cm_json_length (cm_json_get (body, "invite_3pid")) > 0) {
     g_set_error (error, CM_ERROR, CM_ERROR_FORBIDDEN,
@@ -119,13 +106,13 @@ choose_preset (CmRecipe *recipe, GError **error)
 
   if (visibility != NULL && strcmp (visibility, "public") != 0 &&
       strcmp (visibility, "private") != 0)
-    return bad (error, "visibility must be public or private");
+    return cm_fail (error, CM_ERROR_BAD_JSON, "visibility must be public or private");
   if (name == NULL)
     name = g_strcmp0 (visibility, "public") == 0 ? "public_chat" : "private_chat";
   for (gsize i = 0; i < G_N_ELEMENTS (presets); i++)
     if (strcmp (presets[i].name, name) == 0)
       recipe->preset = &presets[i];
-  return recipe->preset != NULL || bad (error, "Unknown preset");
+  return recipe->preset != NULL || cm_fail (error, CM_ERROR_BAD_JSON, "Unknown preset");
 }
 
 static gboolean
@@ -387,7 +374,8 @@ add_initial_state (CmRecipe *recipe, GError **error)
                       .sender = recipe->creator,
                       .content = cm_json_get_object (item, "content") };
     if (draft.type == NULL || draft.state_key == NULL || draft.content == NULL)
-      return bad (error, "initial_state must hold objects with type, state_key and content");
+      return cm_fail (error, CM_ERROR_BAD_JSON,
+                      "initial_state must hold objects with type, state_key and content");
     /* These are made above, once. */
     if (strcmp (draft.type, "m.room.create") != 0 && strcmp (draft.type, "m.room.member") != 0)
       g_array_append_val (recipe->drafts, draft);
