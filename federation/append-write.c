@@ -44,21 +44,6 @@ static const CmSql sql_found = {
   "DELETE FROM missing_event WHERE room = $1 AND event_id = $2",
 };
 
-static CmParam
-integers (const GArray *values)
-{
-  return CM_INTS ((const gint64 *) values->data, values->len);
-}
-
-/* NULL-terminates @texts as a parameter. */
-static CmParam
-texts (GPtrArray *values)
-{
-  if (values->len == 0 || values->pdata[values->len - 1] != NULL)
-    g_ptr_array_add (values, NULL);
-  return CM_TEXTS ((const char *const *) values->pdata);
-}
-
 static void
 introduce_room (CmRoomWrite *write)
 {
@@ -88,7 +73,8 @@ cm_room_write_add_event (CmRoomWrite *write, const CmEvent *event, const CmEvent
   if (place->stored) {
     cm_write_add_fenced (write->write, &sql_event_place,
                          CM_ARGS (CM_INT (event->number), position, CM_INT (event->flags), before,
-                                  after, integers (event->prev), integers (event->auth)));
+                                  after, cm_param_integers (event->prev),
+                                  cm_param_integers (event->auth)));
     return;
   }
   introduce_room (write);
@@ -98,7 +84,8 @@ cm_room_write_add_event (CmRoomWrite *write, const CmEvent *event, const CmEvent
                          CM_INT (event->room_sym), position, CM_INT (event->depth),
                          CM_INT (event->origin_server_ts), CM_INT (event->type_sym), state_key,
                          CM_INT (event->sender_sym), CM_INT (event->flags), before, after,
-                         integers (event->prev), CM_BYTES (event->bytes), integers (event->auth)));
+                         cm_param_integers (event->prev), CM_BYTES (event->bytes),
+                         cm_param_integers (event->auth)));
 }
 
 void
@@ -107,8 +94,9 @@ cm_room_write_add_missing (CmRoomWrite *write, const CmEvent *event, GPtrArray *
   cm_write_add (write->write, &sql_found,
                 CM_ARGS (CM_INT (event->room_sym), CM_TEXT (event->event_id)));
   if (missing->len > 0)
-    cm_write_add (write->write, &sql_missing,
-                  CM_ARGS (CM_INT (event->room_sym), texts (missing), CM_INT (event->number)));
+    cm_write_add (
+        write->write, &sql_missing,
+        CM_ARGS (CM_INT (event->room_sym), cm_param_texts (missing), CM_INT (event->number)));
 }
 
 void
@@ -116,17 +104,12 @@ cm_room_write_add_room (CmRoomWrite *write)
 {
   const CmRoom *room = write->room;
   const CmRoomView *view = write->view;
-  CmParam before = room->tip != NULL ? integers (room->tip->extremities) : CM_INTS (NULL, 0);
+  CmParam before =
+      room->tip != NULL ? cm_param_integers (room->tip->extremities) : CM_INTS (NULL, 0);
   cm_write_add_fenced (write->write, &sql_room,
                        CM_ARGS (CM_INT (room->sym), CM_INT (view->state_id),
-                                integers (view->extremities), CM_INT (view->depth),
+                                cm_param_integers (view->extremities), CM_INT (view->depth),
                                 CM_INT (room->epoch), before));
-}
-
-static gboolean
-is_local (const CmRoomWrite *write, const char *user_id)
-{
-  return cm_id_domain_is (user_id, write->room->rooms->parts.server_name);
 }
 
 static gboolean
@@ -146,7 +129,7 @@ extra_server (const CmRoomWrite *write, const CmEvent *event)
 {
   const char *membership = cm_event_membership (event);
   if (membership == NULL || event->state_key == NULL || strcmp (membership, "invite") == 0 ||
-      is_local (write, event->state_key))
+      cm_room_write_is_local (write, event->state_key))
     return NULL;
   return cm_id_domain (event->state_key);
 }
@@ -155,7 +138,7 @@ void
 cm_room_write_tell_servers (CmRoomWrite *write, const CmEvent *event, GPtrArray *before,
                             gint64 offset, CmStoreFlags flags)
 {
-  gboolean own = is_local (write, event->sender);
+  gboolean own = cm_room_write_is_local (write, event->sender);
   if ((flags & CM_STORE_QUIET) != 0 || (!own && (flags & CM_STORE_RELAY) == 0))
     return;
   g_autoptr (GPtrArray) servers = g_ptr_array_new (); /* borrowed names */

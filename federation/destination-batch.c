@@ -92,9 +92,7 @@ put_events (Builder *builder, CmDb *db, GArray *events, GError **error)
 
   for (guint i = 0; i < events->len; i++)
     g_array_append_val (numbers, g_array_index (events, CmOutgoing, i).event);
-  rows = cm_db_query (db, &select_events,
-                      CM_ARGS (CM_INTS ((const gint64 *) (gpointer) numbers->data, numbers->len)),
-                      error);
+  rows = cm_db_query (db, &select_events, CM_ARGS (cm_param_integers (numbers)), error);
   if (rows == NULL)
     return FALSE;
   ids = g_new (gint64, cm_rows_count (rows) + 1);
@@ -211,7 +209,6 @@ cm_transaction_batch_acknowledge (const CmTransactionBatch *batch, const char *s
     cm_write_add (write, &acknowledge_events, CM_ARGS (CM_TEXT (server), CM_INT (batch->position)));
   if (batch->edus->len > 0)
     cm_write_add (write, &acknowledge_edus,
-                  CM_ARGS (CM_TEXT (server), CM_INTS ((const gint64 *) (gpointer) batch->edus->data,
-                                                      batch->edus->len)));
+                  CM_ARGS (CM_TEXT (server), cm_param_integers (batch->edus)));
   return write;
 }

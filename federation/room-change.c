@@ -62,21 +62,6 @@ new_integers (void)
   return g_array_new (FALSE, FALSE, sizeof (gint64));
 }
 
-static CmParam
-integers (const GArray *values)
-{
-  return CM_INTS ((const gint64 *) values->data, values->len);
-}
-
-/* NULL-terminates @texts as a parameter. */
-static CmParam
-texts (GPtrArray *values)
-{
-  if (values->len == 0 || values->pdata[values->len - 1] != NULL)
-    g_ptr_array_add (values, NULL);
-  return CM_TEXTS ((const char *const *) values->pdata);
-}
-
 /* One user whose membership the new state changes. */
 typedef struct {
   const CmEvent *event; /* the new one; the old one when there is none any more */
@@ -181,12 +166,6 @@ count_server (StateChange *change, const char *user_id, gint by)
                        GINT_TO_POINTER (MAX (GPOINTER_TO_INT (joined) + by, 0)));
 }
 
-static gboolean
-is_local (const CmRoomWrite *write, const char *user_id)
-{
-  return cm_id_domain_is (user_id, write->room->rooms->parts.server_name);
-}
-
 static void
 count_member (StateChange *change, const Change *member)
 {
@@ -198,7 +177,7 @@ count_member (StateChange *change, const Change *member)
   if (by == 0)
     return;
   view->joined += by;
-  if (is_local (change->write, user_id))
+  if (cm_room_write_is_local (change->write, user_id))
     view->local_joined += by;
   count_server (change, user_id, by);
 }
@@ -230,11 +209,13 @@ write_current_state (const StateChange *change)
   CmParam room = CM_INT (change->write->room->sym);
   if (change->types->len > 0)
     cm_write_add (statements, &sql_current,
-                  CM_ARGS (room, integers (change->types), integers (change->keys),
-                           integers (change->events), CM_POSITION (change->offset)));
+                  CM_ARGS (room, cm_param_integers (change->types),
+                           cm_param_integers (change->keys), cm_param_integers (change->events),
+                           CM_POSITION (change->offset)));
   if (change->gone_types->len > 0)
     cm_write_add (statements, &sql_current_gone,
-                  CM_ARGS (room, integers (change->gone_types), integers (change->gone_keys)));
+                  CM_ARGS (room, cm_param_integers (change->gone_types),
+                           cm_param_integers (change->gone_keys)));
 }
 
 static void
@@ -250,14 +231,15 @@ write_members (const StateChange *change)
     /* Who stands in no state any more is as one who left. */
     CmMembership after = member->after != CM_MEMBERSHIP_NONE ? member->after : CM_MEMBERSHIP_LEAVE;
     append_integer (users, member->event->state_key_sym);
-    append_integer (local, is_local (change->write, member->event->state_key));
+    append_integer (local, cm_room_write_is_local (change->write, member->event->state_key));
     append_integer (events, member->event->number);
     append_integer (senders, member->event->sender_sym);
     g_ptr_array_add (memberships, (char *) cm_membership_text (after));
   }
   cm_write_add (change->write->write, &sql_member,
-                CM_ARGS (CM_INT (change->write->room->sym), integers (users), texts (memberships),
-                         integers (local), integers (events), integers (senders),
+                CM_ARGS (CM_INT (change->write->room->sym), cm_param_integers (users),
+                         cm_param_texts (memberships), cm_param_integers (local),
+                         cm_param_integers (events), cm_param_integers (senders),
                          CM_POSITION (change->offset)));
 }
 
@@ -270,7 +252,7 @@ write_local_members (const StateChange *change)
   g_autoptr (GPtrArray) memberships = g_ptr_array_new ();
   for (guint i = 0; i < change->changes->len; i++) {
     const Change *member = &g_array_index (change->changes, Change, i);
-    if (!is_local (change->write, member->event->state_key))
+    if (!cm_room_write_is_local (change->write, member->event->state_key))
       continue;
     cm_write_topic (statements, CM_TOPIC_USER, member->event->state_key);
     if (member->before == member->after)
@@ -283,9 +265,9 @@ write_local_members (const StateChange *change)
   if (users->len == 0)
     return;
   cm_write_add (statements, &sql_member_history,
-                CM_ARGS (room, integers (users), texts (memberships), integers (events),
-                         CM_POSITION (change->offset)));
-  cm_write_add (statements, &sql_outside_gone, CM_ARGS (room, integers (users)));
+                CM_ARGS (room, cm_param_integers (users), cm_param_texts (memberships),
+                         cm_param_integers (events), CM_POSITION (change->offset)));
+  cm_write_add (statements, &sql_outside_gone, CM_ARGS (room, cm_param_integers (users)));
 }
 
 static gboolean
@@ -317,9 +299,10 @@ write_servers (StateChange *change, GError **error)
   }
   cm_room_view_set_servers (write->view, all);
   if (set->len > 0)
-    cm_write_add (write->write, &sql_server, CM_ARGS (room, integers (set), integers (counts)));
+    cm_write_add (write->write, &sql_server,
+                  CM_ARGS (room, cm_param_integers (set), cm_param_integers (counts)));
   if (gone->len > 0)
-    cm_write_add (write->write, &sql_server_gone, CM_ARGS (room, integers (gone)));
+    cm_write_add (write->write, &sql_server_gone, CM_ARGS (room, cm_param_integers (gone)));
   return ok;
 }
 

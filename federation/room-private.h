@@ -113,6 +113,8 @@ void cm_room_write_committed (CmRoomWrite *write, gint64 position);
  * made, what that found, or did not find, is worth nothing: its @error (nullable) becomes
  * CM_ERROR_CONFLICT, and the caller begins anew. */
 void cm_room_write_doubt (const CmRoomWrite *write, GError **error);
+/* Whether @user_id is of this server. */
+gboolean cm_room_write_is_local (const CmRoomWrite *write, const char *user_id);
 gboolean cm_room_write_number (CmRoomWrite *write, CmEvent *event, GError **error);
 /* Puts an accepted event, numbered and linked, whose state before is @before, at the end of the
  * graph. */

@@ -1,5 +1,7 @@
 #include "federation/room-private.h"
 
+#include "crypto/id.h"
+
 #include <string.h>
 
 static void
@@ -93,6 +95,12 @@ CmWrite *
 cm_room_write_statements (CmRoomWrite *write)
 {
   return write->write;
+}
+
+gboolean
+cm_room_write_is_local (const CmRoomWrite *write, const char *user_id)
+{
+  return cm_id_domain_is (user_id, write->room->rooms->parts.server_name);
 }
 
 gboolean

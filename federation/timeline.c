@@ -11,12 +11,6 @@ static const CmSql sql_forwards = { "timeline-forwards", SELECT "ORDER BY positi
 static const CmSql sql_backwards = { "timeline-backwards",
                                      SELECT "ORDER BY position DESC LIMIT $4" };
 
-static CmParam
-filter (const GArray *syms)
-{
-  return syms != NULL ? CM_INTS ((const gint64 *) syms->data, syms->len) : CM_SQL_NULL;
-}
-
 /* One row more than asked for tells whether there is more. */
 static CmRows *
 read_rows (CmRooms *rooms, const CmTimelineQuery *query, GError **error)
@@ -27,11 +21,12 @@ read_rows (CmRooms *rooms, const CmTimelineQuery *query, GError **error)
   g_autoptr (CmDb) db = cm_pool_get (cm_rooms_parts (rooms)->pool, error);
   if (db == NULL)
     return NULL;
-  return cm_db_query (db, query->backwards ? &sql_backwards : &sql_forwards,
-                      CM_ARGS (CM_INT (query->room), CM_INT (low), CM_INT (high), CM_INT (limit),
-                               filter (query->types), filter (query->not_types),
-                               filter (query->senders), filter (query->not_senders)),
-                      error);
+  return cm_db_query (
+      db, query->backwards ? &sql_backwards : &sql_forwards,
+      CM_ARGS (CM_INT (query->room), CM_INT (low), CM_INT (high), CM_INT (limit),
+               cm_param_integers (query->types), cm_param_integers (query->not_types),
+               cm_param_integers (query->senders), cm_param_integers (query->not_senders)),
+      error);
 }
 
 void

@@ -18,6 +18,21 @@ cm_param_bytes (GBytes *bytes)
   return CM_DATA (data != NULL ? data : "", length);
 }
 
+CmParam
+cm_param_integers (const GArray *integers)
+{
+  return integers != NULL ? CM_INTS ((const gint64 *) (gconstpointer) integers->data, integers->len)
+                          : CM_SQL_NULL;
+}
+
+CmParam
+cm_param_texts (GPtrArray *texts)
+{
+  if (texts->len == 0 || texts->pdata[texts->len - 1] != NULL)
+    g_ptr_array_add (texts, NULL);
+  return CM_TEXTS ((const char *const *) texts->pdata);
+}
+
 static gboolean
 check_text (const char *text, gsize length, GError **error)
 {

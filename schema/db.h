@@ -56,7 +56,10 @@ typedef struct {
   ((const CmParam[]){ __VA_ARGS__ }), G_N_ELEMENTS (((const CmParam[]){ __VA_ARGS__ }))
 #define CM_NO_ARGS NULL, 0
 
-CmParam cm_param_bytes (GBytes *bytes); /* NULL is SQL NULL */
+CmParam cm_param_bytes (GBytes *bytes);             /* NULL is SQL NULL */
+CmParam cm_param_integers (const GArray *integers); /* of gint64; NULL is SQL NULL */
+/* Of char*; puts a NULL behind the last of them unless one stands there. */
+CmParam cm_param_texts (GPtrArray *texts);
 
 typedef struct _CmPool CmPool;
 typedef struct _CmDb CmDb;     /* one connection, borrowed from the pool by one thread */

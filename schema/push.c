@@ -190,22 +190,20 @@ cm_unread_rows_add (CmUnreadRows *rows, gint64 user, gint64 room, gint64 thread,
   g_array_append_val (rows->highlights, highlights);
 }
 
-static CmParam
-column (const GArray *values)
-{
-  return CM_INTS ((const gint64 *) values->data, values->len);
-}
-
 void
 cm_unread_write (CmWrite *write, const CmUnreadRows *rows, gint64 position)
 {
   if (rows->users->len > 0) {
     cm_write_add (write, &unread_set,
-                  CM_ARGS (column (rows->users), column (rows->rooms), column (rows->threads),
-                           column (rows->notifications), column (rows->highlights)));
+                  CM_ARGS (cm_param_integers (rows->users), cm_param_integers (rows->rooms),
+                           cm_param_integers (rows->threads),
+                           cm_param_integers (rows->notifications),
+                           cm_param_integers (rows->highlights)));
     cm_write_add (write, &unread_drop,
-                  CM_ARGS (column (rows->users), column (rows->rooms), column (rows->threads),
-                           column (rows->notifications), column (rows->highlights)));
+                  CM_ARGS (cm_param_integers (rows->users), cm_param_integers (rows->rooms),
+                           cm_param_integers (rows->threads),
+                           cm_param_integers (rows->notifications),
+                           cm_param_integers (rows->highlights)));
   }
   cm_write_add (write, &unread_advance, CM_ARGS (CM_INT (position)));
 }

@@ -92,9 +92,8 @@ cm_receipt_position (CmDb *db, const CmReceipt *receipt, gint64 *position, GErro
 CmRows *
 cm_receipts_read (CmDb *db, const char *user_id, const GArray *rooms, GError **error)
 {
-  return cm_db_query (
-      db, &read_up_to,
-      CM_ARGS (CM_TEXT (user_id), CM_INTS ((const gint64 *) rooms->data, rooms->len)), error);
+  return cm_db_query (db, &read_up_to, CM_ARGS (CM_TEXT (user_id), cm_param_integers (rooms)),
+                      error);
 }
 
 CmRows *

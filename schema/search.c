@@ -50,7 +50,7 @@ hits_of (const CmRows *rows)
 GArray *
 cm_search_find (CmDb *db, const CmSearchQuery *query, GError **error)
 {
-  CmParam rooms = CM_INTS ((const gint64 *) query->rooms->data, query->rooms->len);
+  CmParam rooms = cm_param_integers (query->rooms);
   g_autoptr (CmRows) rows =
       cm_db_query (db, query->by_rank ? &find_best : &find_newest,
                    CM_ARGS (CM_TEXT (query->term), rooms, CM_TEXTS (query->keys),

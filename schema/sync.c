@@ -135,12 +135,6 @@ static const CmSql servers_sharing = {
   " WHERE mine.user_id = $1 AND mine.membership = 'join' AND r.server <> $2",
 };
 
-static CmParam
-integers (const GArray *values)
-{
-  return values != NULL ? CM_INTS ((const gint64 *) values->data, values->len) : CM_SQL_NULL;
-}
-
 static gboolean
 receive (CmDb *db, CmRows **rows, GError **error)
 {
@@ -194,21 +188,23 @@ send_rooms (CmDb *db, const CmSyncRoomsQuery *query, GError **error)
   static const char *const nothing[] = { NULL };
   const char *const *fresh = query->fresh != NULL ? query->fresh : nothing;
 
-  return cm_db_send (db, &timeline,
-                     CM_ARGS (integers (query->rooms), integers (query->low),
-                              integers (query->high), CM_INT (query->limit),
-                              integers (query->types), integers (query->not_types),
-                              integers (query->senders), integers (query->not_senders)),
-                     error) &&
-         cm_db_send (
-             db, &states,
-             CM_ARGS (integers (query->rooms), integers (query->since), integers (query->high)),
+  return cm_db_send (
+             db, &timeline,
+             CM_ARGS (cm_param_integers (query->rooms), cm_param_integers (query->low),
+                      cm_param_integers (query->high), CM_INT (query->limit),
+                      cm_param_integers (query->types), cm_param_integers (query->not_types),
+                      cm_param_integers (query->senders), cm_param_integers (query->not_senders)),
              error) &&
+         cm_db_send (db, &states,
+                     CM_ARGS (cm_param_integers (query->rooms), cm_param_integers (query->since),
+                              cm_param_integers (query->high)),
+                     error) &&
          cm_db_send (db, &receipts,
-                     CM_ARGS (integers (query->rooms), integers (query->receipts),
+                     CM_ARGS (cm_param_integers (query->rooms), cm_param_integers (query->receipts),
                               CM_INT (query->cut), CM_TEXT (query->user_id)),
                      error) &&
-         cm_db_send (db, &unread, CM_ARGS (integers (query->rooms), CM_INT (query->user)), error) &&
+         cm_db_send (db, &unread, CM_ARGS (cm_param_integers (query->rooms), CM_INT (query->user)),
+                     error) &&
          cm_db_send (db, &fresh_account_data,
                      CM_ARGS (CM_TEXT (query->user_id), CM_TEXTS (fresh), CM_INT (query->cut)),
                      error);
@@ -225,7 +221,7 @@ cm_sync_read_rooms (CmDb *db, const CmSyncRoomsQuery *query, CmSyncRoomsRows *ro
 CmRows *
 cm_sync_heroes (CmDb *db, const GArray *rooms, gint64 user, GError **error)
 {
-  return cm_db_query (db, &heroes, CM_ARGS (integers (rooms), CM_INT (user)), error);
+  return cm_db_query (db, &heroes, CM_ARGS (cm_param_integers (rooms), CM_INT (user)), error);
 }
 
 CmRows *
@@ -262,7 +258,8 @@ texts (CmRows *rows)
 char **
 cm_sync_some_members (CmDb *db, const GArray *rooms, gint64 limit, GError **error)
 {
-  return texts (cm_db_query (db, &some_members, CM_ARGS (integers (rooms), CM_INT (limit)), error));
+  return texts (
+      cm_db_query (db, &some_members, CM_ARGS (cm_param_integers (rooms), CM_INT (limit)), error));
 }
 
 char **
