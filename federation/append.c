@@ -5,6 +5,7 @@
 #include "federation/draft.h"
 #include "federation/room-private.h"
 #include "federation/transactions.h"
+#include "schema/waiter.h"
 
 #include <string.h>
 
@@ -281,40 +282,25 @@ cm_room_append_async (CmRoom *room, const CmDraft *draft, CmAppended callback, g
 }
 
 typedef struct {
-  GMutex mutex;
-  GCond cond;
-  gboolean done;
+  CmWaiter waiter;
   CmEvent *event;
-  GError *error;
-} Waiter;
+} Appending;
 
 static void
 on_appended (CmEvent *event, const GError *error, gpointer data)
 {
-  Waiter *waiter = data;
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&waiter->mutex);
-  waiter->event = event != NULL ? cm_event_ref (event) : NULL;
-  waiter->error = error != NULL ? g_error_copy (error) : NULL;
-  waiter->done = TRUE;
-  g_cond_signal (&waiter->cond);
+  Appending *appending = data;
+  appending->event = event != NULL ? cm_event_ref (event) : NULL;
+  cm_waiter_end (&appending->waiter, error);
 }
 
 CmEvent *
 cm_room_append_one (CmRoom *room, const CmDraft *draft, GError **error)
 {
-  Waiter waiter = { .done = FALSE };
-  g_mutex_init (&waiter.mutex);
-  g_cond_init (&waiter.cond);
-  cm_room_append_async (room, draft, on_appended, &waiter);
-  g_mutex_lock (&waiter.mutex);
-  while (!waiter.done)
-    g_cond_wait (&waiter.cond, &waiter.mutex);
-  g_mutex_unlock (&waiter.mutex);
-  g_mutex_clear (&waiter.mutex);
-  g_cond_clear (&waiter.cond);
-  if (waiter.error != NULL)
-    g_propagate_error (error, waiter.error);
-  return waiter.event;
+  Appending appending;
+  cm_waiter_init (&appending.waiter);
+  cm_room_append_async (room, draft, on_appended, &appending);
+  return cm_waiter_wait (&appending.waiter, error) ? appending.event : NULL;
 }
 
 /* (transfer full) the events of @drafts, written; @write is taken. */

@@ -1,6 +1,7 @@
 #include "federation/room-private.h"
 
 #include "crypto/id.h"
+#include "schema/waiter.h"
 
 #include <string.h>
 
@@ -319,40 +320,19 @@ cm_room_write_submit (CmRoomWrite *write, CmRoomWritten callback, gpointer data)
   cm_room_unref (room);
 }
 
-typedef struct {
-  GMutex mutex;
-  GCond cond;
-  gboolean done;
-  GError *error;
-} Waiter;
-
 static void
 on_waited (const GError *error, gpointer data)
 {
-  Waiter *waiter = data;
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&waiter->mutex);
-  waiter->error = error != NULL ? g_error_copy (error) : NULL;
-  waiter->done = TRUE;
-  g_cond_signal (&waiter->cond);
+  cm_waiter_end (data, error);
 }
 
 gboolean
 cm_room_write_commit (CmRoomWrite *write, GError **error)
 {
-  Waiter waiter = { .done = FALSE };
-  g_mutex_init (&waiter.mutex);
-  g_cond_init (&waiter.cond);
+  CmWaiter waiter;
+  cm_waiter_init (&waiter);
   cm_room_write_submit (write, on_waited, &waiter);
-  g_mutex_lock (&waiter.mutex);
-  while (!waiter.done)
-    g_cond_wait (&waiter.cond, &waiter.mutex);
-  g_mutex_unlock (&waiter.mutex);
-  g_mutex_clear (&waiter.mutex);
-  g_cond_clear (&waiter.cond);
-  if (waiter.error == NULL)
-    return TRUE;
-  g_propagate_error (error, waiter.error);
-  return FALSE;
+  return cm_waiter_wait (&waiter, error);
 }
 
 GArray *

@@ -1,6 +1,7 @@
 #include "schema/committer.h"
 
 #include "schema/stream.h"
+#include "schema/waiter.h"
 
 #include <stdatomic.h>
 
@@ -237,41 +238,26 @@ cm_committer_submit (CmCommitter *committer, CmWrite *write, CmWriteGuard guard,
 }
 
 typedef struct {
-  GMutex mutex;
-  GCond done;
-  gboolean is_done;
+  CmWaiter waiter;
   gint64 position;
-  GError *error;
-} Waiter;
+} Commit;
 
 static void
 end_wait (const CmWrite *write, gint64 position, const GError *error, gpointer data)
 {
-  Waiter *waiter = data;
-  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&waiter->mutex);
-  waiter->position = position;
-  waiter->error = error != NULL ? g_error_copy (error) : NULL;
-  waiter->is_done = TRUE;
-  g_cond_signal (&waiter->done);
+  Commit *commit = data;
+  commit->position = position;
+  cm_waiter_end (&commit->waiter, error);
 }
 
 gint64
 cm_committer_commit (CmCommitter *committer, CmWrite *write, GError **error)
 {
   g_return_val_if_fail (g_thread_self () != committer->thread, -1);
-  Waiter waiter = { .is_done = FALSE };
-  g_mutex_init (&waiter.mutex);
-  g_cond_init (&waiter.done);
-  cm_committer_submit (committer, write, NULL, end_wait, &waiter);
-  g_mutex_lock (&waiter.mutex);
-  while (!waiter.is_done)
-    g_cond_wait (&waiter.done, &waiter.mutex);
-  g_mutex_unlock (&waiter.mutex);
-  g_cond_clear (&waiter.done);
-  g_mutex_clear (&waiter.mutex);
-  if (waiter.error != NULL)
-    g_propagate_error (error, waiter.error);
-  return waiter.position;
+  Commit commit;
+  cm_waiter_init (&commit.waiter);
+  cm_committer_submit (committer, write, NULL, end_wait, &commit);
+  return cm_waiter_wait (&commit.waiter, error) ? commit.position : -1;
 }
 
 gint64
