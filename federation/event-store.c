@@ -28,13 +28,6 @@ static const CmSql sql_by_number = { "event-by-number", COLUMNS "WHERE e.id = AN
 static const CmSql sql_by_id = { "event-by-id", COLUMNS "WHERE e.event_id = ANY ($1)" };
 
 static void
-free_event (gpointer data)
-{
-  if (data != NULL)
-    cm_event_unref (data);
-}
-
-static void
 drop (CmEventStore *store, Slot *slot)
 {
   g_queue_unlink (&store->lru, &slot->link);
@@ -186,8 +179,10 @@ cm_event_store_free (CmEventStore *store)
 static GHashTable *
 read_all (CmEventStore *store, const CmRows *rows, gboolean by_id)
 {
-  GHashTable *found = by_id ? g_hash_table_new_full (g_str_hash, g_str_equal, NULL, free_event)
-                            : g_hash_table_new_full (g_int64_hash, g_int64_equal, NULL, free_event);
+  GHashTable *found =
+      by_id ? g_hash_table_new_full (g_str_hash, g_str_equal, NULL, (GDestroyNotify) cm_event_unref)
+            : g_hash_table_new_full (g_int64_hash, g_int64_equal, NULL,
+                                     (GDestroyNotify) cm_event_unref);
   for (gsize i = 0; i < cm_rows_count (rows); i++) {
     CmEvent *event = read_pruned (rows, i);
     if (event == NULL)
@@ -201,7 +196,7 @@ read_all (CmEventStore *store, const CmRows *rows, gboolean by_id)
 GPtrArray *
 cm_event_store_get_many (CmEventStore *store, const gint64 *numbers, gsize count, GError **error)
 {
-  g_autoptr (GPtrArray) events = g_ptr_array_new_full (count, free_event);
+  g_autoptr (GPtrArray) events = g_ptr_array_new_full (count, (GDestroyNotify) cm_event_unref);
   g_autoptr (GArray) missing = g_array_new (FALSE, FALSE, sizeof (gint64));
   g_mutex_lock (&store->mutex);
   for (gsize i = 0; i < count; i++) {
@@ -231,7 +226,7 @@ GPtrArray *
 cm_event_store_find_many (CmEventStore *store, const char *const *event_ids, gsize count,
                           GError **error)
 {
-  g_autoptr (GPtrArray) events = g_ptr_array_new_full (count, free_event);
+  g_autoptr (GPtrArray) events = g_ptr_array_new_full (count, (GDestroyNotify) cm_event_unref);
   g_autoptr (GPtrArray) missing = g_ptr_array_new ();
   g_mutex_lock (&store->mutex);
   for (gsize i = 0; i < count; i++) {

@@ -46,13 +46,6 @@ end_join (CmIntake *intake, const char *room_id)
   cm_parking_wake (intake->parking, room_id);
 }
 
-static void
-unref_event (gpointer event)
-{
-  if (event != NULL)
-    cm_event_unref (event);
-}
-
 /* Adds the events of @list; @ids: (nullable) gets their ids. One that is bad is left out: a join
  * must not fail for it (class fed-poison-event). */
 static void
@@ -84,7 +77,7 @@ static void
 read_events (const CmPlea *plea, const CmRoomVersion *version, const CmJson *answer,
              Welcome *welcome)
 {
-  g_autoptr (GPtrArray) events = g_ptr_array_new_with_free_func (unref_event);
+  g_autoptr (GPtrArray) events = g_ptr_array_new_with_free_func ((GDestroyNotify) cm_event_unref);
   g_autoptr (GHashTable) seen = g_hash_table_new (g_str_hash, g_str_equal);
 
   welcome->state_ids = g_ptr_array_new_with_free_func (g_free);

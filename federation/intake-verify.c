@@ -189,13 +189,6 @@ cm_event_parse_of_room (const CmRoomVersion *version, const char *room_id, const
   return NULL;
 }
 
-static void
-unref_event (gpointer event)
-{
-  if (event != NULL)
-    cm_event_unref (event);
-}
-
 void
 cm_intake_prove_all (CmIntake *intake, GPtrArray *events, GError **errors)
 {
@@ -219,7 +212,7 @@ GPtrArray *
 cm_intake_verify_all (CmIntake *intake, const CmRoomVersion *version, const char *room_id,
                       const CmJson *const *pdus, gsize count)
 {
-  GPtrArray *events = g_ptr_array_new_full (count, unref_event);
+  GPtrArray *events = g_ptr_array_new_full (count, (GDestroyNotify) cm_event_unref);
 
   for (gsize i = 0; i < count; i++) {
     g_autoptr (GError) failure = NULL;

@@ -49,13 +49,6 @@ typedef struct {
 } Batch;
 
 static void
-unref_event (gpointer event)
-{
-  if (event != NULL)
-    cm_event_unref (event);
-}
-
-static void
 batch_clear (Batch *batch)
 {
   g_clear_pointer (&batch->items, g_ptr_array_unref);
@@ -280,7 +273,7 @@ write_one_by_one (Batch *batch, GError **error)
     g_clear_pointer (&batch->items, g_ptr_array_unref);
     g_clear_pointer (&batch->events, g_ptr_array_unref);
     batch->items = g_ptr_array_new ();
-    batch->events = g_ptr_array_new_with_free_func (unref_event);
+    batch->events = g_ptr_array_new_with_free_func ((GDestroyNotify) cm_event_unref);
     g_ptr_array_add (batch->items, item);
     g_ptr_array_add (batch->events, cm_event_ref (events->pdata[i]));
     if (write_batch (batch, &failure))
@@ -399,7 +392,7 @@ cm_intake_receive_all (CmIntake *intake, const char *origin, CmInbound *items, g
       .origin = origin,
       .room_id = rooms->pdata[i],
       .items = g_ptr_array_ref (g_hash_table_lookup (by_room, rooms->pdata[i])),
-      .events = g_ptr_array_new_with_free_func (unref_event),
+      .events = g_ptr_array_new_with_free_func ((GDestroyNotify) cm_event_unref),
       .finish = last ? finish : NULL,
       .data = data,
     };

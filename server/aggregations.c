@@ -205,13 +205,6 @@ find_relations (const CmViewer *viewer, GPtrArray *events, GError **error)
   return read_relations (viewer, numbers, &view, error);
 }
 
-static void
-unref_bytes (gpointer bytes)
-{
-  if (bytes != NULL)
-    g_bytes_unref (bytes);
-}
-
 GPtrArray *
 cm_aggregations (const CmViewer *viewer, GPtrArray *events, GError **error)
 {
@@ -220,7 +213,7 @@ cm_aggregations (const CmViewer *viewer, GPtrArray *events, GError **error)
       relations != NULL ? show_children (viewer, relations, error) : NULL;
   if (children == NULL)
     return NULL;
-  GPtrArray *bundles = g_ptr_array_new_full (events->len, unref_bytes);
+  GPtrArray *bundles = g_ptr_array_new_full (events->len, (GDestroyNotify) g_bytes_unref);
   for (guint i = 0; i < events->len; i++) {
     const CmEvent *event = g_ptr_array_index (events, i);
     const CmRelations *one = event != NULL ? g_hash_table_lookup (relations, &event->number) : NULL;

@@ -29,13 +29,6 @@ gathered_clear (Gathered *gathered)
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Gathered, gathered_clear)
 
-static void
-unref_event (gpointer event)
-{
-  if (event != NULL)
-    cm_event_unref (event);
-}
-
 /* Only the events of the viewer's own can carry a transaction id of his. */
 static gboolean
 gather_transactions (Gathered *gathered, const CmViewer *viewer, GPtrArray *events, GError **error)
@@ -128,7 +121,7 @@ gather_redactions (Gathered *gathered, CmRooms *rooms, GPtrArray *events, GError
   if (found == NULL)
     return FALSE;
   g_ptr_array_unref (gathered->redactions);
-  gathered->redactions = g_ptr_array_new_with_free_func (unref_event);
+  gathered->redactions = g_ptr_array_new_with_free_func ((GDestroyNotify) cm_event_unref);
   guint next = 0;
   for (guint i = 0; i < events->len; i++) {
     const CmEvent *event = g_ptr_array_index (events, i);
@@ -236,13 +229,6 @@ show (const CmViewer *viewer, const CmEvent *event, const Gathered *gathered, gu
   return cm_json_writer_end (writer);
 }
 
-static void
-unref_bytes (gpointer bytes)
-{
-  if (bytes != NULL)
-    g_bytes_unref (bytes);
-}
-
 GPtrArray *
 cm_client_events (const CmViewer *viewer, GPtrArray *events, GError **error)
 {
@@ -250,7 +236,7 @@ cm_client_events (const CmViewer *viewer, GPtrArray *events, GError **error)
 
   if (!gather (&gathered, viewer, events, error))
     return NULL;
-  GPtrArray *shown = g_ptr_array_new_full (events->len, unref_bytes);
+  GPtrArray *shown = g_ptr_array_new_full (events->len, (GDestroyNotify) g_bytes_unref);
   for (guint i = 0; i < events->len; i++) {
     const CmEvent *event = g_ptr_array_index (events, i);
     g_autoptr (CmEvent) pruned = NULL;

@@ -3,13 +3,6 @@
 #include "schema/receipt.h"
 
 static void
-unref_bytes (gpointer bytes)
-{
-  if (bytes != NULL)
-    g_bytes_unref (bytes);
-}
-
-static void
 free_datum (gpointer data)
 {
   CmSyncDatum *datum = data;
@@ -43,7 +36,7 @@ cm_sync_room_new (gint64 room_sym, const char *room_id)
   room->room = room_sym;
   room->room_id = g_strdup (room_id);
   room->timeline = g_ptr_array_new_with_free_func ((GDestroyNotify) cm_event_unref);
-  room->shown = g_ptr_array_new_with_free_func (unref_bytes);
+  room->shown = g_ptr_array_new_with_free_func ((GDestroyNotify) g_bytes_unref);
   room->state = g_ptr_array_new_with_free_func ((GDestroyNotify) cm_event_unref);
   room->receipts = g_ptr_array_new_with_free_func ((GDestroyNotify) cm_receipt_free);
   room->account_data = cm_sync_data_new ();
@@ -90,7 +83,7 @@ cm_sync_answer_new (const CmSyncRequest *request, gint64 cut)
   answer->rooms = g_ptr_array_new_with_free_func ((GDestroyNotify) cm_sync_room_free);
   answer->account_data = cm_sync_data_new ();
   answer->presence = g_ptr_array_new_with_free_func ((GDestroyNotify) cm_presence_free);
-  answer->to_device = g_ptr_array_new_with_free_func (unref_bytes);
+  answer->to_device = g_ptr_array_new_with_free_func ((GDestroyNotify) g_bytes_unref);
   return answer;
 }
 
