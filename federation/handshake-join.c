@@ -221,7 +221,7 @@ join_here (const CmPlea *plea, GError **error)
 }
 
 static CmRoom *
-try_server (const CmPlea *plea, const char *server, GError **error)
+join_at (const CmPlea *plea, const char *server, GError **error)
 {
   g_autoptr (CmEvent) event = cm_plea_make (plea, server, error);
 
@@ -236,25 +236,21 @@ try_server (const CmPlea *plea, const char *server, GError **error)
   return room;
 }
 
+static gboolean
+try_server (const CmPlea *plea, const char *server, gpointer data, GError **error)
+{
+  CmRoom **room = data;
+
+  *room = join_at (plea, server, error);
+  return *room != NULL;
+}
+
 CmRoom *
 cm_handshake_join (CmIntake *intake, const char *room_id, const char *user_id,
                    const char *const *via, const CmJson *content, GError **error)
 {
   const CmPlea plea = { intake, room_id, user_id, "join", content };
-  g_autoptr (GError) worst = NULL;
+  CmRoom *room = NULL;
 
-  for (gsize i = 0; via[i] != NULL; i++) {
-    GError *failure = NULL;
-    CmRoom *room = try_server (&plea, via[i], &failure);
-    if (room != NULL)
-      return room;
-    g_message ("Cannot join %s through %s: %s", room_id, via[i], failure->message);
-    cm_plea_note_failure (&worst, failure);
-  }
-  if (worst == NULL)
-    g_set_error_literal (error, CM_ERROR, CM_ERROR_NOT_FOUND,
-                         "No server is known to be in this room");
-  else
-    g_propagate_error (error, g_steal_pointer (&worst));
-  return NULL;
+  return cm_plea_through (&plea, via, try_server, &room, error) ? room : NULL;
 }

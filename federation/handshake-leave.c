@@ -50,7 +50,7 @@ store_knock (const CmPlea *plea, const CmEvent *event, const CmJson *answer, GEr
 }
 
 static gboolean
-knock_at (const CmPlea *plea, const char *server, GError **error)
+knock_at (const CmPlea *plea, const char *server, gpointer data, GError **error)
 {
   g_autoptr (CmEvent) event = cm_plea_make (plea, server, error);
   g_autoptr (CmJsonDoc) answer = event != NULL ? cm_plea_send (plea, server, event, error) : NULL;
@@ -63,20 +63,8 @@ cm_handshake_knock (CmIntake *intake, const char *room_id, const char *user_id,
                     const char *const *via, const CmJson *content, GError **error)
 {
   const CmPlea plea = { intake, room_id, user_id, "knock", content };
-  g_autoptr (GError) worst = NULL;
 
-  for (gsize i = 0; via[i] != NULL; i++) {
-    GError *failure = NULL;
-    if (knock_at (&plea, via[i], &failure))
-      return TRUE;
-    cm_plea_note_failure (&worst, failure);
-  }
-  if (worst == NULL)
-    g_set_error_literal (error, CM_ERROR, CM_ERROR_NOT_FOUND,
-                         "No server is known to be in this room");
-  else
-    g_propagate_error (error, g_steal_pointer (&worst));
-  return FALSE;
+  return cm_plea_through (&plea, via, knock_at, NULL, error);
 }
 
 static void

@@ -26,8 +26,12 @@ CmEvent *cm_plea_make (const CmPlea *plea, const char *server, GError **error);
 CmJsonDoc *
 cm_plea_send (const CmPlea *plea, const char *server, const CmEvent *event, GError **error);
 
-/* Of the failures of several servers the one that says most: one of the room's rules rather than of
- * a server that was not there. @failure is taken. */
-void cm_plea_note_failure (GError **worst, GError *failure);
+/* Tries the servers of @via in turn, until @func says that one let the plea through. Else the
+ * failure of the one that says most: one of the room's rules rather than of a server that was not
+ * there. */
+typedef gboolean (*CmPleaFunc) (const CmPlea *plea, const char *server, gpointer data,
+                                GError **error);
+gboolean cm_plea_through (const CmPlea *plea, const char *const *via, CmPleaFunc func,
+                          gpointer data, GError **error);
 
 G_END_DECLS

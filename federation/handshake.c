@@ -27,8 +27,8 @@ cm_intake_is_joining (CmIntake *intake, const char *room_id, const CmRoomVersion
   return found != NULL;
 }
 
-void
-cm_plea_note_failure (GError **worst, GError *failure)
+static void
+note_failure (GError **worst, GError *failure)
 {
   gboolean unheard = *worst == NULL || g_error_matches (*worst, CM_ERROR, CM_ERROR_BAD_GATEWAY) ||
                      g_error_matches (*worst, CM_ERROR, CM_ERROR_GATEWAY_TIMEOUT);
@@ -39,6 +39,28 @@ cm_plea_note_failure (GError **worst, GError *failure)
   }
   g_clear_error (worst);
   *worst = failure;
+}
+
+gboolean
+cm_plea_through (const CmPlea *plea, const char *const *via, CmPleaFunc func, gpointer data,
+                 GError **error)
+{
+  g_autoptr (GError) worst = NULL;
+
+  for (gsize i = 0; via[i] != NULL; i++) {
+    GError *failure = NULL;
+    if (func (plea, via[i], data, &failure))
+      return TRUE;
+    g_message ("Cannot %s %s through %s: %s", plea->membership, plea->room_id, via[i],
+               failure->message);
+    note_failure (&worst, failure);
+  }
+  if (worst == NULL)
+    g_set_error_literal (error, CM_ERROR, CM_ERROR_NOT_FOUND,
+                         "No server is known to be in this room");
+  else
+    g_propagate_error (error, g_steal_pointer (&worst));
+  return FALSE;
 }
 
 static gboolean
