@@ -189,6 +189,17 @@ cm_call_query_integer (const CmCall *call, const char *name, gint64 fallback, gi
   return TRUE;
 }
 
+gboolean
+cm_call_query_boolean (const CmCall *call, const char *name, gboolean *value, GError **error)
+{
+  const char *text = cm_call_query (call, name);
+
+  *value = g_strcmp0 (text, "true") == 0;
+  if (text == NULL || *value || strcmp (text, "false") == 0)
+    return TRUE;
+  return cm_fail (error, CM_ERROR_INVALID_PARAM, "%s must be true or false", name);
+}
+
 /* Decodes @name or @value into @out and moves it on behind the NUL. */
 static const char *
 decode_into (char **out, const char *text, gsize length)

@@ -53,6 +53,11 @@ GPtrArray *cm_call_query_all (const CmCall *call, const char *name);
 gboolean cm_call_query_integer (const CmCall *call, const char *name, gint64 fallback, gint64 min,
                                 gint64 max, gint64 *value, GError **error);
 
+/* A query parameter that is "true" or "false", which is also what an absent one means. FALSE with
+ * CM_ERROR_INVALID_PARAM for anything else. */
+gboolean
+cm_call_query_boolean (const CmCall *call, const char *name, gboolean *value, GError **error);
+
 GBytes *cm_call_body (const CmCall *call);
 /* The root object of a JSON body; the router has parsed it for every route that says CM_BODY_JSON.
  */

@@ -39,18 +39,6 @@ cm_sync_filter_named (CmNode *node, const char *user_id, const char *text, GErro
   return doc != NULL ? cm_sync_filter_new (cm_json_doc_root (doc), error) : NULL;
 }
 
-static gboolean
-read_flag (CmCall *call, const char *name, gboolean *flag, GError **error)
-{
-  const char *text = cm_call_query (call, name);
-
-  *flag = g_strcmp0 (text, "true") == 0;
-  if (text == NULL || *flag || strcmp (text, "false") == 0)
-    return TRUE;
-  g_set_error (error, CM_ERROR, CM_ERROR_INVALID_PARAM, "%s must be true or false", name);
-  return FALSE;
-}
-
 CmSyncRequest *
 cm_sync_request_new (CmCall *call, GError **error)
 {
@@ -67,8 +55,8 @@ cm_sync_request_new (CmCall *call, GError **error)
   request->initial = since == NULL || since[0] == '\0';
   if (!request->initial && !cm_sync_token_parse (since, &request->since, error))
     return NULL;
-  if (!read_flag (call, "full_state", &request->full_state, error) ||
-      !read_flag (call, "use_state_after", &request->state_after, error) ||
+  if (!cm_call_query_boolean (call, "full_state", &request->full_state, error) ||
+      !cm_call_query_boolean (call, "use_state_after", &request->state_after, error) ||
       !cm_call_query_integer (call, "timeout", 0, 0, MAX_TIMEOUT_MS, &timeout, error))
     return NULL;
   request->timeout_ms = request->initial || request->full_state ? 0 : (guint) timeout;

@@ -13,18 +13,6 @@
 #define MAX_DEPTH     3 /* of recurse=true */
 
 static gboolean
-read_flag (CmCall *call, const char *name, gboolean *flag, GError **error)
-{
-  const char *text = cm_call_query (call, name);
-
-  *flag = g_strcmp0 (text, "true") == 0;
-  if (text == NULL || *flag || strcmp (text, "false") == 0)
-    return TRUE;
-  g_set_error (error, CM_ERROR, CM_ERROR_INVALID_PARAM, "%s must be true or false", name);
-  return FALSE;
-}
-
-static gboolean
 read_direction (CmCall *call, CmRelationQuery *query, GError **error)
 {
   const char *dir = cm_call_query (call, "dir");
@@ -65,7 +53,7 @@ read_query (CmCall *call, const CmReadableRoom *room, CmRelationQuery *query, GE
                               .parent = cm_call_param (call, "eventId"),
                               .rel_type = cm_call_param (call, "relType") };
   if (!read_direction (call, query, error) || !read_type (call, query, error) ||
-      !read_flag (call, "recurse", &recurse, error) ||
+      !cm_call_query_boolean (call, "recurse", &recurse, error) ||
       !cm_call_query_integer (call, "limit", DEFAULT_LIMIT, 1, MAX_LIMIT, &query->limit, error))
     return FALSE;
   query->depth = recurse ? MAX_DEPTH : 1;
