@@ -126,6 +126,38 @@ cm_alias_resolve (CmNode *node, const char *alias, GError **error)
                                                     : resolve_elsewhere (node, alias, error);
 }
 
+CmAliasTarget *
+cm_alias_target_named (CmNode *node, const char *name, GStrv via, GError **error)
+{
+  g_auto (GStrv) servers = via;
+
+  if (name[0] == '#')
+    return cm_alias_resolve (node, name, error);
+  if (!cm_id_is_room (name)) {
+    cm_fail (error, CM_ERROR_INVALID_PARAM, "This is no room id and no alias");
+    return NULL;
+  }
+  CmAliasTarget *target = g_new0 (CmAliasTarget, 1);
+  target->room_id = g_strdup (name);
+  target->servers = g_steal_pointer (&servers);
+  return target;
+}
+
+CmReply *
+cm_alias_target_reply (const CmAliasTarget *target)
+{
+  g_autoptr (CmJsonWriter) writer = cm_json_writer_new ();
+
+  cm_json_open_object (writer, NULL);
+  cm_json_put_text (writer, "room_id", target->room_id);
+  cm_json_open_array (writer, "servers");
+  for (gsize i = 0; target->servers[i] != NULL; i++)
+    cm_json_put_text (writer, NULL, target->servers[i]);
+  cm_json_close (writer);
+  cm_json_close (writer);
+  return cm_reply_json (writer);
+}
+
 static gboolean
 names (const CmJson *content, const char *alias)
 {

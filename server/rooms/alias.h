@@ -2,6 +2,7 @@
 #pragma once
 
 #include "federation/rooms.h"
+#include "server/http/call.h"
 #include "server/node.h"
 
 G_BEGIN_DECLS
@@ -22,6 +23,13 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (CmAliasTarget, cm_alias_target_free)
  * Errors: CM_ERROR_INVALID_PARAM for no alias, CM_ERROR_NOT_FOUND, those of cm_fed_call.
  */
 CmAliasTarget *cm_alias_resolve (CmNode *node, const char *alias, GError **error);
+
+/* (transfer full) the room that a path names by its id, with @via (transfer full), or by an alias.
+ * Errors: those of cm_alias_resolve; CM_ERROR_INVALID_PARAM for neither. */
+CmAliasTarget *cm_alias_target_named (CmNode *node, const char *name, GStrv via, GError **error);
+
+/* The answer to who asks for an alias, user or server. */
+CmReply *cm_alias_target_reply (const CmAliasTarget *target);
 
 /* Whether m.room.canonical_alias of @content names only aliases that point to @view's room, those
  * left aside that it named before (@present, nullable). CM_ERROR_BAD_ALIAS, CM_ERROR_INVALID_PARAM.

@@ -54,18 +54,8 @@ get_alias (CmCall *call, GError **error)
 {
   g_autoptr (CmAliasTarget) target =
       cm_alias_resolve (cm_call_node (call), cm_call_param (call, "roomAlias"), error);
-  g_autoptr (CmJsonWriter) writer = cm_json_writer_new ();
 
-  if (target == NULL)
-    return NULL;
-  cm_json_open_object (writer, NULL);
-  cm_json_put_text (writer, "room_id", target->room_id);
-  cm_json_open_array (writer, "servers");
-  for (gsize i = 0; target->servers[i] != NULL; i++)
-    cm_json_put_text (writer, NULL, target->servers[i]);
-  cm_json_close (writer);
-  cm_json_close (writer);
-  return cm_reply_json (writer);
+  return target != NULL ? cm_alias_target_reply (target) : NULL;
 }
 
 /* CVE-2024-6303: who made it, who has power in the room that it points to, or an administrator. */

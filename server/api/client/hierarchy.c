@@ -214,19 +214,10 @@ find_target (CmCall *call, GError **error)
   g_autoptr (GPtrArray) via = cm_call_query_all (call, "via");
   g_autoptr (GStrvBuilder) servers = g_strv_builder_new ();
 
-  if (name[0] == '#')
-    return cm_alias_resolve (cm_call_node (call), name, error);
-  if (!cm_id_is_room (name)) {
-    g_set_error (error, CM_ERROR, CM_ERROR_INVALID_PARAM, "This is no room id and no alias");
-    return NULL;
-  }
   /* Strangers cannot send this server to others. */
   for (guint i = 0; i < via->len && cm_call_user (call) != NULL; i++)
     g_strv_builder_add (servers, via->pdata[i]);
-  CmAliasTarget *target = g_new0 (CmAliasTarget, 1);
-  target->room_id = g_strdup (name);
-  target->servers = g_strv_builder_end (servers);
-  return target;
+  return cm_alias_target_named (cm_call_node (call), name, g_strv_builder_end (servers), error);
 }
 
 static void

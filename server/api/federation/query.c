@@ -63,17 +63,7 @@ query_directory (CmCall *call, GError **error)
     return NULL;
   }
   g_autoptr (CmAliasTarget) target = cm_alias_resolve (node, alias, error);
-  if (target == NULL)
-    return NULL;
-  g_autoptr (CmJsonWriter) writer = cm_json_writer_new ();
-  cm_json_open_object (writer, NULL);
-  cm_json_put_text (writer, "room_id", target->room_id);
-  cm_json_open_array (writer, "servers");
-  for (gsize i = 0; target->servers[i] != NULL; i++)
-    cm_json_put_text (writer, NULL, target->servers[i]);
-  cm_json_close (writer);
-  cm_json_close (writer);
-  return cm_reply_json (writer);
+  return target != NULL ? cm_alias_target_reply (target) : NULL;
 }
 
 static CmReply *
