@@ -168,3 +168,15 @@ cm_readable_room_event (CmNode *node, const CmReadableRoom *room, const char *us
   }
   return g_steal_pointer (&event);
 }
+
+CmReply *
+cm_event_time_reply (const CmEvent *event)
+{
+  g_autoptr (CmJsonWriter) writer = cm_json_writer_new ();
+
+  cm_json_open_object (writer, NULL);
+  cm_json_put_text (writer, "event_id", event->event_id);
+  cm_json_put_integer (writer, "origin_server_ts", event->origin_server_ts);
+  cm_json_close (writer);
+  return cm_reply_json (writer);
+}

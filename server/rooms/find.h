@@ -41,4 +41,7 @@ CmViewer cm_call_viewer (CmCall *call);
 CmEvent *cm_readable_room_event (CmNode *node, const CmReadableRoom *room, const char *user_id,
                                  const char *event_id, GError **error);
 
+/* The answer to who asks for the event nearest to a time, user or server. */
+CmReply *cm_event_time_reply (const CmEvent *event);
+
 G_END_DECLS

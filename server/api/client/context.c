@@ -2,6 +2,7 @@
 #include "schema/room-history.h"
 #include "server/client-event.h"
 #include "server/node.h"
+#include "server/rooms/find.h"
 #include "server/rooms/history.h"
 #include "server/rooms/page-token.h"
 #include "server/routes.h"
@@ -215,14 +216,7 @@ get_event_by_time (CmCall *call, GError **error)
     return NULL;
   }
   g_autoptr (CmEvent) event = find_near (call, &room, ts, strcmp (dir, "b") == 0, error);
-  if (event == NULL)
-    return NULL;
-  g_autoptr (CmJsonWriter) writer = cm_json_writer_new ();
-  cm_json_open_object (writer, NULL);
-  cm_json_put_text (writer, "event_id", event->event_id);
-  cm_json_put_integer (writer, "origin_server_ts", event->origin_server_ts);
-  cm_json_close (writer);
-  return cm_reply_json (writer);
+  return event != NULL ? cm_event_time_reply (event) : NULL;
 }
 
 #define READ CM_LIMIT_READ, CM_LANE_CLIENT, CM_BODY_NONE

@@ -4,6 +4,7 @@
 #include "federation/timeline.h"
 #include "schema/room-history.h"
 #include "server/api/federation/room.h"
+#include "server/rooms/find.h"
 #include "server/routes.h"
 
 #include <string.h>
@@ -248,14 +249,7 @@ timestamp_to_event (CmCall *call, GError **error)
     return NULL;
   gint64 number = numbers->len > 0 ? g_array_index (numbers, gint64, 0) : 0;
   g_autoptr (CmEvent) event = cm_event_store_get (cm_rooms_events (node->rooms), number, error);
-  if (event == NULL)
-    return NULL;
-  g_autoptr (CmJsonWriter) writer = cm_json_writer_new ();
-  cm_json_open_object (writer, NULL);
-  cm_json_put_text (writer, "event_id", event->event_id);
-  cm_json_put_integer (writer, "origin_server_ts", event->origin_server_ts);
-  cm_json_close (writer);
-  return cm_reply_json (writer);
+  return event != NULL ? cm_event_time_reply (event) : NULL;
 }
 
 #define SIGNED CM_AUTH_FEDERATION, CM_LIMIT_FEDERATION, CM_LANE_FEDERATION
