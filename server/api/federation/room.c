@@ -164,9 +164,11 @@ cm_federation_auth_chain (CmRooms *rooms, const GArray *numbers, GError **error)
              : NULL;
 }
 
-gboolean
-cm_federation_put_events (CmJsonWriter *writer, const char *key, CmRooms *rooms,
-                          const GArray *numbers, GError **error)
+typedef void (*PutFunc) (CmJsonWriter *writer, const CmEvent *event);
+
+static gboolean
+put_each (CmJsonWriter *writer, const char *key, CmRooms *rooms, const GArray *numbers, PutFunc put,
+          GError **error)
 {
   cm_json_open_array (writer, key);
   for (guint at = 0; at < numbers->len; at += PORTION) {
@@ -177,11 +179,37 @@ cm_federation_put_events (CmJsonWriter *writer, const char *key, CmRooms *rooms,
       return FALSE;
     for (guint i = 0; i < events->len; i++) {
       if (events->pdata[i] != NULL)
-        cm_event_write (writer, NULL, events->pdata[i], CM_FORMAT_FEDERATION, NULL);
+        put (writer, events->pdata[i]);
     }
   }
   cm_json_close (writer);
   return TRUE;
+}
+
+static void
+put_pdu (CmJsonWriter *writer, const CmEvent *event)
+{
+  cm_event_write (writer, NULL, event, CM_FORMAT_FEDERATION, NULL);
+}
+
+gboolean
+cm_federation_put_events (CmJsonWriter *writer, const char *key, CmRooms *rooms,
+                          const GArray *numbers, GError **error)
+{
+  return put_each (writer, key, rooms, numbers, put_pdu, error);
+}
+
+static void
+put_id (CmJsonWriter *writer, const CmEvent *event)
+{
+  cm_json_put_text (writer, NULL, event->event_id);
+}
+
+gboolean
+cm_federation_put_ids (CmJsonWriter *writer, const char *key, CmRooms *rooms, const GArray *numbers,
+                       GError **error)
+{
+  return put_each (writer, key, rooms, numbers, put_id, error);
 }
 
 GArray *

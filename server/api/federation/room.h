@@ -30,9 +30,11 @@ gboolean cm_federation_check_own (CmCall *call, const char *user_id, GError **er
  * themselves, as an array of gint64 (transfer full). */
 GArray *cm_federation_auth_chain (CmRooms *rooms, const GArray *numbers, GError **error);
 
-/* Writes the events of @numbers as PDUs, in portions. */
+/* Write the events of @numbers as PDUs, or their ids, in portions. */
 gboolean cm_federation_put_events (CmJsonWriter *writer, const char *key, CmRooms *rooms,
                                    const GArray *numbers, GError **error);
+gboolean cm_federation_put_ids (CmJsonWriter *writer, const char *key, CmRooms *rooms,
+                                const GArray *numbers, GError **error);
 /* The numbers of a state's events (transfer full). */
 GArray *cm_federation_state_numbers (const CmStateMap *state);
 

@@ -3,8 +3,6 @@
 #include "server/api/federation/room.h"
 #include "server/routes.h"
 
-#define PORTION 1000
-
 /* (transfer full) an event of the room of the path that the caller may see: the state at any other
  * would tell what happened while his users were not in the room (CVE-2022-39335). */
 static CmEvent *
@@ -60,26 +58,6 @@ get_state (CmCall *call, GError **error)
   return cm_reply_json (writer);
 }
 
-static gboolean
-put_ids (CmJsonWriter *writer, const char *key, CmRooms *rooms, const GArray *numbers,
-         GError **error)
-{
-  cm_json_open_array (writer, key);
-  for (guint at = 0; at < numbers->len; at += PORTION) {
-    g_autoptr (GPtrArray) events =
-        cm_event_store_get_many (cm_rooms_events (rooms), &g_array_index (numbers, gint64, at),
-                                 MIN (PORTION, numbers->len - at), error);
-    if (events == NULL)
-      return FALSE;
-    for (guint i = 0; i < events->len; i++) {
-      if (events->pdata[i] != NULL)
-        cm_json_put_text (writer, NULL, ((CmEvent *) events->pdata[i])->event_id);
-    }
-  }
-  cm_json_close (writer);
-  return TRUE;
-}
-
 /* GET /_matrix/federation/v1/state_ids/{roomId} */
 static CmReply *
 get_state_ids (CmCall *call, GError **error)
@@ -91,8 +69,8 @@ get_state_ids (CmCall *call, GError **error)
   if (!find_state (call, &state, &chain, error))
     return NULL;
   cm_json_open_object (writer, NULL);
-  if (!put_ids (writer, "auth_chain_ids", rooms, chain, error) ||
-      !put_ids (writer, "pdu_ids", rooms, state, error))
+  if (!cm_federation_put_ids (writer, "auth_chain_ids", rooms, chain, error) ||
+      !cm_federation_put_ids (writer, "pdu_ids", rooms, state, error))
     return NULL;
   cm_json_close (writer);
   return cm_reply_json (writer);
