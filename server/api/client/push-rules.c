@@ -51,8 +51,10 @@ find_rule (CmCall *call, CmRuleSet **set, CmRuleKind *kind, gint64 *position, GE
                       : NULL;
 }
 
+typedef void (*ShowFunc) (CmJsonWriter *writer, CmRuleKind kind, const CmPushRule *rule);
+
 static CmReply *
-get_rule (CmCall *call, GError **error)
+show (CmCall *call, ShowFunc func, GError **error)
 {
   g_autoptr (CmRuleSet) set = NULL;
   g_autoptr (CmJsonWriter) writer = cm_json_writer_new ();
@@ -61,40 +63,48 @@ get_rule (CmCall *call, GError **error)
 
   if (rule == NULL)
     return NULL;
-  cm_push_rule_put (writer, NULL, kind, rule);
+  func (writer, kind, rule);
   return cm_reply_json (writer);
+}
+
+static void
+show_rule (CmJsonWriter *writer, CmRuleKind kind, const CmPushRule *rule)
+{
+  cm_push_rule_put (writer, NULL, kind, rule);
+}
+
+static CmReply *
+get_rule (CmCall *call, GError **error)
+{
+  return show (call, show_rule, error);
+}
+
+static void
+show_enabled (CmJsonWriter *writer, CmRuleKind kind, const CmPushRule *rule)
+{
+  cm_json_open_object (writer, NULL);
+  cm_json_put_boolean (writer, "enabled", rule->enabled);
+  cm_json_close (writer);
 }
 
 static CmReply *
 get_enabled (CmCall *call, GError **error)
 {
-  g_autoptr (CmRuleSet) set = NULL;
-  g_autoptr (CmJsonWriter) writer = cm_json_writer_new ();
-  CmRuleKind kind;
-  const CmPushRule *rule = find_rule (call, &set, &kind, NULL, error);
+  return show (call, show_enabled, error);
+}
 
-  if (rule == NULL)
-    return NULL;
+static void
+show_actions (CmJsonWriter *writer, CmRuleKind kind, const CmPushRule *rule)
+{
   cm_json_open_object (writer, NULL);
-  cm_json_put_boolean (writer, "enabled", rule->enabled);
+  cm_json_put_node (writer, "actions", cm_json_doc_root (rule->actions));
   cm_json_close (writer);
-  return cm_reply_json (writer);
 }
 
 static CmReply *
 get_actions (CmCall *call, GError **error)
 {
-  g_autoptr (CmRuleSet) set = NULL;
-  g_autoptr (CmJsonWriter) writer = cm_json_writer_new ();
-  CmRuleKind kind;
-  const CmPushRule *rule = find_rule (call, &set, &kind, NULL, error);
-
-  if (rule == NULL)
-    return NULL;
-  cm_json_open_object (writer, NULL);
-  cm_json_put_node (writer, "actions", cm_json_doc_root (rule->actions));
-  cm_json_close (writer);
-  return cm_reply_json (writer);
+  return show (call, show_actions, error);
 }
 
 /* One change of the rules. */
