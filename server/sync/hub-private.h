@@ -152,7 +152,6 @@ void cm_hub_room_add_receipt (CmHubRoom *room, const CmReceipt *receipt, gint64 
 void cm_hub_sweep (CmSyncHub *hub);
 
 /* hub-unread.c: the hub's thread only. */
-GHashTable *cm_hub_dirty_new (void);
 /* Counts @event for the members it concerns. */
 void cm_hub_count_event (CmSyncHub *hub, CmHubRoom *room, CmEvent *event);
 /* Tells the pushers of whom @event invites into a room that this server is not in, of which only
@@ -161,6 +160,11 @@ void cm_hub_push_invite (CmSyncHub *hub, CmEvent *event, GBytes *stripped);
 void cm_hub_count_receipt (CmSyncHub *hub, CmHubRoom *room, const CmReceipt *receipt);
 /* The member is going: nothing is unread any more. With the mutex held. */
 void cm_hub_count_nothing (CmSyncHub *hub, CmHubMember *member);
+
+/* hub-flush.c: the hub's thread only. */
+GHashTable *cm_hub_dirty_new (void);
+/* @count of @member is to be written. */
+void cm_hub_mark_dirty (CmSyncHub *hub, const CmHubMember *member, const CmSyncCount *count);
 /* Writes what changed, when it is time or at the @last. */
 void cm_hub_flush (CmSyncHub *hub, gboolean last);
 /* Rows that could not be written. */
