@@ -275,8 +275,9 @@ def test_CVE_2018_16515_join_answer(federated, version):
     room = PeerRoom.create(peer, DANA, version)
     theo = room.make(THEO, "m.room.member", {"membership": "join"}, THEO)
     unsigned = fedevents.without(room.make(DANA, "m.room.topic", {"topic": "unsigned"}, ""), "signatures") | {"signatures": {}}
-    elsewhere = PeerRoom.create(peer, DANA, version)
+    elsewhere = PeerRoom.create(peer, DANA, version, purpose="another")  # else they may be one, made in one millisecond
     name = elsewhere.make(DANA, "m.room.name", {"name": "of another room"}, "")
+    assert elsewhere.room_id != room.room_id
     peer.host(room, state=[*room.state.values(), theo, unsigned, name])
     alice.join(room.room_id, via=["peer.test"])
     state = {(event["type"], event["state_key"]) for event in alice.get(f"/rooms/{room.room_id}/state")}
