@@ -6,7 +6,9 @@
 
 #define MAKE_TIMEOUT_MS 20000
 #define SEND_TIMEOUT_MS 120000
-#define MAX_ANSWER      (256 * 1024 * 1024)
+/* The state of a room of some fifty thousand members. Read as JSON it takes up to twelve times as
+ * much memory, and the server that gives it is one that a user has named. */
+#define MAX_ANSWER (64 * 1024 * 1024)
 
 gboolean
 cm_intake_is_entering (CmIntake *intake)
