@@ -38,6 +38,7 @@ const CmCommand cm_commands[] = {
   { "user", "COMMAND", "Makes, changes and lists accounts", cm_cli_user },
   { "thumbnail-worker", NULL, NULL, run_thumbnail_worker },
   { "version", "", "Prints the version", run_version },
+  { "--version", NULL, NULL, run_version },
   { "help", "", "Prints this list", run_help },
   { NULL, NULL, NULL, NULL },
 };

@@ -5,8 +5,6 @@
 
 #include <string.h>
 
-#define DEFAULT_CONFIG "/etc/comity/comity.conf"
-
 static const CmCommand *
 find (const CmCommand *commands, const char *name)
 {
@@ -36,8 +34,11 @@ cm_cli_dispatch (const char *name, const CmCommand *commands, int argc, char **a
     return 2;
   }
   const CmCommand *command = find (commands, argv[1]);
-  if (command)
+  if (command) {
+    g_autofree char *full_name = g_strconcat (name, " ", argv[1], NULL);
+    g_set_prgname (full_name); /* which the usage and complaints about options begin with */
     return command->run (command, argc - 1, argv + 1);
+  }
   if (strcmp (argv[1], "--help") == 0 || strcmp (argv[1], "-h") == 0) {
     cm_cli_usage (name, commands);
     return 0;
@@ -54,9 +55,14 @@ cm_cli_parse (const CmCommand *command, const GOptionEntry *options, int *argc, 
   g_autoptr (GOptionContext) context = g_option_context_new (command->arguments);
   g_option_context_set_summary (context, command->summary);
   g_option_context_add_main_entries (context, options, NULL);
-  if (g_option_context_parse (context, argc, argv, &error))
+  gboolean parsed = g_option_context_parse (context, argc, argv, &error);
+  if (parsed && (*argc == 1 || command->arguments[0] != '\0'))
     return TRUE;
-  g_printerr ("comity %s: %s\n", command->name, error->message);
+  if (parsed)
+    g_printerr ("%s: '%s' is no option, and nothing else is taken\n", g_get_prgname (), (*argv)[1]);
+  else
+    g_printerr ("%s: %s\n", g_get_prgname (), error->message);
+  g_printerr ("'%s --help' tells more.\n", g_get_prgname ());
   return FALSE;
 }
 
@@ -65,7 +71,7 @@ cm_cli_load_config (const char *path)
 {
   g_autoptr (GError) error = NULL;
   if (!path)
-    path = DEFAULT_CONFIG;
+    path = CM_CLI_DEFAULT_CONFIG;
   CmConfig *config = cm_config_load (path, &error);
   if (config)
     return config;

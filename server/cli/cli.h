@@ -40,10 +40,13 @@ int cm_cli_fail (const char *message);
  * after saying what is wrong. Ends with cm_node_stop. */
 CmNode *cm_cli_open_node (const CmConfig *config);
 
+#define CM_CLI_DEFAULT_CONFIG "/etc/comity/comity.conf"
+
 /* --config FILE, for the options of a command. */
 #define CM_CLI_CONFIG(variable)                                                                    \
   {                                                                                                \
-    "config", 'c', 0, G_OPTION_ARG_FILENAME, &(variable), "The configuration", "FILE"              \
+    "config", 'c', 0, G_OPTION_ARG_FILENAME, &(variable),                                          \
+        "The configuration (" CM_CLI_DEFAULT_CONFIG ")", "FILE"                                    \
   }
 
 int cm_cli_migrate (const CmCommand *command, int argc, char **argv);

@@ -36,10 +36,12 @@ cm_cli_generate_config (const CmCommand *command, int argc, char **argv)
   };
   if (!cm_cli_parse (command, options, &argc, &argv))
     return 2;
-  if (!server_name || !data_dir)
-    return cm_cli_fail ("generate-config needs --server-name NAME and --data-dir DIR");
+  if (!server_name || !data_dir) {
+    cm_cli_fail ("generate-config needs --server-name NAME and --data-dir DIR");
+    return 2;
+  }
   if (!cm_id_is_server_name (server_name))
-    return cm_cli_fail ("--server-name: that is not a server name");
+    return cm_cli_fail ("--server-name: that is not a server name, such as acme.example");
   g_autofree char *absolute = g_canonicalize_filename (data_dir, NULL);
   if (!g_utf8_validate (absolute, -1, NULL))
     return cm_cli_fail ("--data-dir: the path must be UTF-8");

@@ -31,8 +31,12 @@ connect_to_node (const char *config_path)
   g_autoptr (GSocketAddress) address = g_unix_socket_address_new (path);
   GSocketConnection *connection =
       g_socket_client_connect (client, G_SOCKET_CONNECTABLE (address), NULL, &error);
-  if (connection == NULL)
-    cm_cli_fail ("no running node answers at this data_dir");
+  if (connection == NULL) {
+    g_autofree char *message = g_strdup_printf (
+        "no running node answers (is it started, and may you use its data_dir?): %s: %s", path,
+        error->message);
+    cm_cli_fail (message);
+  }
   return connection;
 }
 
@@ -106,8 +110,10 @@ cm_cli_say (const CmCommand *command, int argc, char **argv)
 
   if (!cm_cli_parse (command, entries, &argc, &argv) || !need_room (&options))
     return 2;
-  if (argc < 2)
-    return cm_cli_fail ("what should be said?");
+  if (argc < 2) {
+    cm_cli_fail ("what should be said? TEXT is missing");
+    return 2;
+  }
   g_autoptr (GSocketConnection) connection = connect_to_node (options.config);
   if (connection == NULL)
     return 1;

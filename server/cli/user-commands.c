@@ -205,19 +205,24 @@ typedef struct {
   const char *arguments;
   const char *summary;
   gboolean (*run) (const Job *job, GError **error);
-  gboolean named;    /* takes a NAME */
-  gboolean existing; /* which is that of an account */
+  gboolean named;             /* takes a NAME */
+  gboolean existing;          /* which is that of an account */
+  const char *const *options; /* takes these beside --config; NULL: none */
 } UserCommand;
 
+static const char *const add_options[] = { "admin", "display-name", NULL };
+static const char *const deactivate_options[] = { "erase", NULL };
+
 static const UserCommand user_commands[] = {
-  { "add", "NAME", "Makes a local account; its password comes from standard input", do_add, TRUE,
-    FALSE },
-  { "passwd", "NAME", "Changes the password of a local account and signs it out", do_passwd, TRUE,
-    TRUE },
+  { "add", "NAME", "Makes a local account; asks for its password, or reads it from standard input",
+    do_add, TRUE, FALSE, add_options },
+  { "passwd", "NAME", "Changes the password of a local account and signs it out everywhere",
+    do_passwd, TRUE, TRUE },
   { "list", "", "Lists accounts: user id, origin, state", do_list, FALSE, FALSE },
-  { "deactivate", "NAME", "Ends an account for good", do_deactivate, TRUE, TRUE },
-  { "lock", "NAME", "Keeps an account from doing anything", do_lock, TRUE, TRUE },
-  { "unlock", "NAME", "Lets it in again", do_unlock, TRUE, TRUE },
+  { "deactivate", "NAME", "Ends an account for good; its name is not given out again",
+    do_deactivate, TRUE, TRUE, deactivate_options },
+  { "lock", "NAME", "Keeps an account from doing anything, until unlock", do_lock, TRUE, TRUE },
+  { "unlock", "NAME", "Lets a locked account in again", do_unlock, TRUE, TRUE },
   { "relink", "NAME", "Lets the directory's present entry of that name in", do_relink, TRUE, TRUE },
 };
 
@@ -243,6 +248,18 @@ run_job (const UserCommand *row, Job *job, const char *name, GError **error)
   return (!row->existing || user_id) && row->run (job, error);
 }
 
+/* Of @all options those that @row takes, so that none is accepted without effect. */
+static void
+pick_options (const UserCommand *row, const GOptionEntry *all, GOptionEntry *picked)
+{
+  gsize n = 0;
+  for (; all->long_name; all++) {
+    if (strcmp (all->long_name, "config") == 0 ||
+        (row->options && g_strv_contains (row->options, all->long_name)))
+      picked[n++] = *all;
+  }
+}
+
 static int
 run_user_command (const CmCommand *command, int argc, char **argv)
 {
@@ -251,18 +268,20 @@ run_user_command (const CmCommand *command, int argc, char **argv)
   g_autofree char *path = NULL;
   g_autofree char *display_name = NULL;
   Job job = { 0 };
-  const GOptionEntry options[] = {
+  const GOptionEntry all[] = {
     CM_CLI_CONFIG (path),
-    { "admin", 0, 0, G_OPTION_ARG_NONE, &job.admin, "add: an administrator", NULL },
-    { "display-name", 0, 0, G_OPTION_ARG_STRING, &display_name, "add: the name to show", "TEXT" },
+    { "admin", 0, 0, G_OPTION_ARG_NONE, &job.admin, "Make an administrator", NULL },
+    { "display-name", 0, 0, G_OPTION_ARG_STRING, &display_name, "The name to show", "TEXT" },
     { "erase", 0, 0, G_OPTION_ARG_NONE, &job.erase,
-      "deactivate: hides from newcomers what was said, and ends the profile", NULL },
+      "Hide from newcomers what was said, and end the profile", NULL },
     G_OPTION_ENTRY_NULL,
   };
+  GOptionEntry options[G_N_ELEMENTS (all)] = { 0 };
+  pick_options (row, all, options);
   if (!cm_cli_parse (command, options, &argc, &argv))
     return 2;
-  if (argc != (row->named ? 2 : 1)) {
-    cm_cli_fail (row->named ? "there must be one NAME" : "there is nothing to name");
+  if (row->named && argc != 2) {
+    cm_cli_fail ("there must be one NAME, the part of the user id before the colon");
     return 2;
   }
   g_autoptr (CmConfig) config = cm_cli_load_config (path);

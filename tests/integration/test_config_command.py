@@ -12,9 +12,10 @@ def comity(*arguments):
 
 
 def test_version():
-    result = comity("version")
-    assert result.returncode == 0
-    assert result.stdout.startswith("comity ")
+    for spelling in ("version", "--version"):
+        result = comity(spelling)
+        assert result.returncode == 0
+        assert result.stdout.startswith("comity ")
 
 
 def test_help_lists_commands():
@@ -24,9 +25,16 @@ def test_help_lists_commands():
         assert command in result.stdout
 
 
-@pytest.mark.parametrize("arguments", [[], ["no-such-command"], ["check-config", "--no-such-option"]])
+@pytest.mark.parametrize("arguments", [
+    [], ["no-such-command"], ["check-config", "--no-such-option"], ["check-config", "more"], ["generate-config"],
+    ["user", "lock"], ["user", "lock", "--admin", "ada"], ["say", "--room", "!a:a.example"],
+])
 def test_wrong_call_is_status_2(arguments):
     assert comity(*arguments).returncode == 2
+
+
+def test_help_of_a_command_begins_with_its_whole_name():
+    assert "comity user add [OPTION" in comity("user", "add", "--help").stdout
 
 
 def test_generated_config_is_in_order(tmp_path):
