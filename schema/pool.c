@@ -23,7 +23,7 @@ cm_pool_new (const char *dsn, guint max, GError **error)
   if (options == NULL) {
     /* libpq's complaint may quote the password. */
     g_set_error_literal (error, CM_ERROR, CM_ERROR_CONFIG,
-                         "The database connection string is wrong");
+                         "[database] dsn is no connection string of libpq");
     PQfreemem (complaint);
     return NULL;
   }

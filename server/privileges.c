@@ -29,6 +29,18 @@ needs_low_ports (const CmConfig *config)
   return FALSE;
 }
 
+static gboolean
+refuse_data_dir (GError **error, const CmConfig *config, int number)
+{
+  const struct passwd *user = getpwuid (geteuid ());
+  g_set_error (
+      error, CM_ERROR, CM_ERROR_CONFIG,
+      "[node] data_dir: user '%s' cannot use %s: %s. It must belong to that user, who must "
+      "be let through the folders above it",
+      user ? user->pw_name : "?", config->node.data_dir, g_strerror (number));
+  return FALSE;
+}
+
 /* Only a directory that we made is handed over: what is there already may belong to somebody else.
  */
 static gboolean
@@ -97,7 +109,7 @@ cm_privileges_drop (const CmConfig *config, GError **error)
    */
   if (g_access (config->node.data_dir, R_OK | W_OK | X_OK) != 0 ||
       g_chdir (config->node.data_dir) != 0)
-    return refuse (error, "[node] data_dir", errno);
+    return refuse_data_dir (error, config, errno);
   prctl (PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
   return TRUE;
 }

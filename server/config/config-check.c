@@ -81,7 +81,8 @@ cm_config_check (const CmConfig *config, GString *faults)
     check_listener (config, i, faults);
   check_ldap (config, faults);
   if (!config->rooms.default_version || !cm_room_version_find (config->rooms.default_version))
-    fault (faults, "[rooms] default_version", "is not a room version that this node knows");
+    fault (faults, "[rooms] default_version",
+           "is not a room version that this node knows: 10, 11 or 12");
 }
 
 /* --- Weaknesses --- */

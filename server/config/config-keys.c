@@ -21,8 +21,7 @@ const CmConfigGroup cm_config_groups[] = {
   { "outbound",
     "Requests that the node makes on behalf of users: push gateways, application services, "
     "previews." },
-  { "limits",
-    "Rate limits by class, each as requests a second in the long run; requests at once." },
+  { "limits", "Rate limits by class, each as requests a second in the long run;requests at once." },
   { "ldap", "Sign-in against the company's directory. Needs ldaps:// or start_tls." },
   { "rooms", "What new rooms are like." },
   { "media", "Uploaded files." },
@@ -34,13 +33,16 @@ const CmConfigKey cm_config_keys[] = {
   { "node", "server_name", CM_CONFIG_NAME, NULL, NODE (node.server_name),
     "What stands after the colon in user ids. Can never be changed.", .required = TRUE },
   { "node", "public_baseurl", CM_CONFIG_URL, NULL, NODE (node.public_baseurl),
-    "Where clients reach this node; stands in every link it writes. Default: https://SERVER_NAME" },
+    "Where clients reach this node: told to them and to other servers by well-known. Default: "
+    "https://SERVER_NAME" },
   { "node", "data_dir", CM_CONFIG_PATH, NULL, NODE (node.data_dir),
-    "Everything that the node keeps. May be empty at first.", .required = TRUE },
+    "Everything that the node keeps. Made if absent; belongs to the user whom the node runs as.",
+    .required = TRUE },
   { "node", "signing_key", CM_CONFIG_PATH, NULL, NODE (node.signing_key),
     "The key that signs events, made if absent. Default: signing.key in data_dir" },
   { "node", "user", CM_CONFIG_TEXT, NULL, NODE (node.user),
-    "Whom to become when started as root." },
+    "Whom to become when started as root, which may not serve. This user must be able to reach "
+    "data_dir." },
   { "node", "log_level", CM_CONFIG_CHOICE, "info", NODE (node.log_level),
     "error, warning, info or debug.", .choices = log_levels },
   { "node", "trusted_proxies", CM_CONFIG_RANGES, "", NODE (node.trusted_proxies),
@@ -54,7 +56,7 @@ const CmConfigKey cm_config_keys[] = {
   { "listen", "tls_key", CM_CONFIG_FILE, NULL, LISTENER (tls_key),
     "PEM file with the private key." },
   { "listen", "serve", CM_CONFIG_SERVE, "client;federation", LISTENER (serve),
-    "Any of client;federation;admin" },
+    "Any of client;federation;admin. The Synapse admin API (/_synapse/admin) is admin." },
 
   { "database", "dsn", CM_CONFIG_TEXT, NULL, NODE (database.dsn),
     "A libpq connection string. Empty: a private PostgreSQL cluster in data_dir, started and "
@@ -68,7 +70,8 @@ const CmConfigKey cm_config_keys[] = {
   { "registration", "guests", CM_CONFIG_FLAG, "false", NODE (registration.guests),
     "Whether guests may come in without an account." },
   { "registration", "shared_secret", CM_CONFIG_TEXT, NULL, NODE (registration.shared_secret),
-    "Whoever knows it may make accounts, administrators too, at /_synapse/admin/v1/register" },
+    "Whoever knows it may make accounts, administrators too, at /_synapse/admin/v1/register of a "
+    "listener that serves admin" },
 
   { "accounts", "password_cost", CM_CONFIG_CHOICE, "interactive", NODE (accounts.password_cost),
     "interactive, or minimum (for test suites only).", .choices = password_costs },
@@ -132,7 +135,7 @@ const CmConfigKey cm_config_keys[] = {
   { "ldap", "bind_password_file", CM_CONFIG_FILE, NULL, NODE (ldap.bind_password_file),
     "A file whose first line is the password of bind_dn." },
   { "ldap", "user_base", CM_CONFIG_TEXT, NULL, NODE (ldap.user_base),
-    "The subtree in which people stand." },
+    "The subtree in which people stand. Required with uri." },
   { "ldap", "user_filter", CM_CONFIG_TEXT, "(objectClass=inetOrgPerson)", NODE (ldap.user_filter),
     "Who of them may sign in." },
   { "ldap", "localpart_attribute", CM_CONFIG_TEXT, "uid", NODE (ldap.localpart_attribute),
@@ -144,7 +147,7 @@ const CmConfigKey cm_config_keys[] = {
     "The mail address of a new account." },
 
   { "rooms", "default_version", CM_CONFIG_TEXT, "12", NODE (rooms.default_version),
-    "The room version of new rooms." },
+    "The room version of new rooms: 10, 11 or 12." },
   { "rooms", "encrypt_by_default", CM_CONFIG_FLAG, "false", NODE (rooms.encrypt_by_default),
     "Whether private rooms are made encrypted even when the client does not ask." },
 

@@ -224,8 +224,11 @@ bind_sockets (CmPort *port, const CmListener *listener, int *fds, guint n, GErro
       return config_error (error, listener, address, gai_strerror (code));
     fds[i] = listen_socket (info, i == 0);
     freeaddrinfo (info);
-    if (fds[i] < 0)
-      return config_error (error, listener, "cannot listen", g_strerror (errno));
+    if (fds[i] < 0) {
+      const char *problem = g_strerror (errno);
+      g_autofree char *what = g_strdup_printf ("cannot listen on %s port %s", address, service);
+      return config_error (error, listener, what, problem);
+    }
     port->number = socket_port (fds[i]);
   }
   return TRUE;
