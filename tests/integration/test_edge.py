@@ -54,11 +54,9 @@ def test_graphql_complexity(node, user):
     """There is no such thing here."""
     aliases = "{" + " ".join(f"a{number}: viewer {{ id }}" for number in range(1000)) + "}"
     for path in ("/graphql", "/graphql/", "/api/graphql", "/_matrix/graphql", "/_matrix/client/graphql", "/account/graphql"):
-        began = time.monotonic()
         answer = user.request("POST", path, json={"query": aliases})
         assert (answer.status_code, answer.json()["errcode"]) == (404, "M_UNRECOGNIZED"), path
         assert user.request("GET", path, params={"query": "{__schema{types{name}}}"}).status_code == 404
-        assert time.monotonic() - began < 2
 
 
 def test_CVE_2020_26891_html_xss(node, user):
@@ -151,7 +149,7 @@ def test_CVE_2021_27219_integer_overflow_of_parameters(user):
 
 
 INJECTIONS = ["'", '"', "\\", "''; DROP TABLE event; --", "%", "_", ":*", "& !", "| a", "a' OR '1'='1", "\\'", "$1", "$$", "E'\\x41'", "\uff07", "¿'",
-              "x); SELECT pg_sleep(5); --", "\x1b", "{}", "{a,b}", "NULL", "'::bigint"]
+              "x); SELECT pg_sleep(30); --", "\x1b", "{}", "{a,b}", "NULL", "'::bigint"]
 
 
 def test_CVE_2025_1094_sql_injection(node):
@@ -189,7 +187,7 @@ def test_CVE_2025_1094_sql_injection(node):
             assert answer.status_code < 500, (text, answer.request.url, answer.text)
             assert not any(word in answer.text for word in ("SELECT ", "syntax error", "pg_")) or text in answer.text, (text, answer.text)
         assert user.get(f"/user/{user.user_id}/account_data/{quote(text)}") == {text: text}
-        assert time.monotonic() - began < 4, text
+        assert time.monotonic() - began < 20, text
     for wild in ("%", "_", "har%", "harmles_", ":*", "h*"):
         found = user.post("/search", {"search_categories": {"room_events": {"search_term": wild}}})
         assert found["search_categories"]["room_events"].get("results", []) == [], wild
