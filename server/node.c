@@ -240,8 +240,10 @@ start_lanes (CmNode *node, GError **error)
 {
   guint cores = g_get_num_processors ();
   const guint threads[CM_LANE_LAST] = {
-    [CM_LANE_CLIENT] = 4 + 2 * cores, [CM_LANE_FEDERATION] = 6 + cores, [CM_LANE_BACKGROUND] = 2,
-    [CM_LANE_BLOCKING] = 4 + cores,   [CM_LANE_REMOTE] = 12 + cores,    [CM_LANE_STRANGERS] = 12,
+    [CM_LANE_CLIENT] = 4 + 2 * cores, [CM_LANE_FEDERATION] = 6 + cores,
+    [CM_LANE_INBOX] = 6 + cores,      [CM_LANE_BACKGROUND] = 2,
+    [CM_LANE_BLOCKING] = 4 + cores,   [CM_LANE_REMOTE] = 12 + cores,
+    [CM_LANE_STRANGERS] = 12,
   };
   node->lanes = cm_lanes_new (threads);
   cm_follow_ups_set_lanes (node->follow_ups, node->lanes);

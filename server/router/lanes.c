@@ -43,6 +43,7 @@ static const char *const lane_names[CM_LANE_LAST] = {
   [CM_LANE_EDGE] = "edge",
   [CM_LANE_CLIENT] = "client",
   [CM_LANE_FEDERATION] = "federation",
+  [CM_LANE_INBOX] = "inbox",
   [CM_LANE_BACKGROUND] = "background",
   [CM_LANE_BLOCKING] = "blocking",
   [CM_LANE_REMOTE] = "remote",

@@ -38,6 +38,7 @@ typedef enum {
   CM_LANE_EDGE, /* on the loop itself: memory only, no blocking at all */
   CM_LANE_CLIENT,
   CM_LANE_FEDERATION,
+  CM_LANE_INBOX, /* transactions: the keys of yet other servers may have to be fetched for them */
   CM_LANE_BACKGROUND,
   CM_LANE_BLOCKING,  /* directories, password hashing, image work */
   CM_LANE_REMOTE,    /* calls of other servers on a client's behalf: fair, see lanes.h */

@@ -77,7 +77,7 @@ join_crowd (gpointer data)
 static void
 test_threads (void)
 {
-  static const guint threads[CM_LANE_LAST] = { 0, 3, 1, 1, 1 };
+  static const guint threads[CM_LANE_LAST] = { [CM_LANE_CLIENT] = 3 };
   CmLanes *lanes = cm_lanes_new (threads);
   Crowd crowd = { 0, 0 };
 
@@ -92,7 +92,7 @@ test_threads (void)
 static void
 test_fair (void)
 {
-  static const guint threads[CM_LANE_LAST] = { 0, 1, 1, 1, 1, 8, 1 };
+  static const guint threads[CM_LANE_LAST] = { [CM_LANE_REMOTE] = 8 };
   CmLanes *lanes = cm_lanes_new (threads);
   gint done = 0;
   guint taken = 0;

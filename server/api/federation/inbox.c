@@ -49,7 +49,7 @@ pass_on (CmInbox *inbox, const char *origin)
     return;
   Turn *turn = g_new (Turn, 1);
   *turn = (Turn){ inbox, next };
-  if (cm_lanes_push (inbox->node->lanes, CM_LANE_FEDERATION, run_turn, turn))
+  if (cm_lanes_push (inbox->node->lanes, CM_LANE_INBOX, run_turn, turn))
     return;
   g_free (turn);
   answer_error (next, CM_ERROR_UNAVAILABLE, "The server is too busy");

@@ -7,7 +7,7 @@
 
 G_BEGIN_DECLS
 
-/* Answers one call, on the federation lane. Returns as a handler does. */
+/* Answers one call, on the inbox lane. Returns as a handler does. */
 typedef CmReply *(*CmInboxWork) (CmCall *call, GError **error);
 
 CmInbox *cm_inbox_new (CmNode *node, CmInboxWork work);

@@ -190,6 +190,6 @@ cm_federation_stop_inbox (CmNode *node)
 
 const CmRoute cm_routes_federation_send[] = {
   { "PUT", "/_matrix/federation/v1/send/{txnId}", CM_AUTH_FEDERATION, CM_LIMIT_FEDERATION,
-    CM_LANE_FEDERATION, CM_BODY_JSON, send },
+    CM_LANE_INBOX, CM_BODY_JSON, send },
   CM_ROUTES_END,
 };
