@@ -9,6 +9,7 @@
 #include "schema/committer.h"
 #include "schema/ids.h"
 #include "schema/migrate.h"
+#include "schema/server-name.h"
 #include "server/accounts/accounts.h"
 #include "federation/rooms.h"
 #include "server/api/federation/send.h"
@@ -105,7 +106,8 @@ stop_pool (CmNode *node)
 static gboolean
 migrate (CmNode *node, GError **error)
 {
-  return cm_migrate (node->pool, error);
+  return cm_migrate (node->pool, error) &&
+         cm_server_name_check (node->pool, node->server_name, node->extent == CM_NODE_SERVE, error);
 }
 
 static gboolean

@@ -75,6 +75,21 @@ def test_keeps_its_signing_key(make_node):
     assert key.read_text() == before
 
 
+def test_refuses_the_database_of_another_server(make_node):
+    """The name is part of every user id and event: it cannot change."""
+    node = make_node("acme.localhost").start()
+    assert node.stop() == 0
+    node.settings["node"]["server_name"] = "other.localhost"
+    node.launch()
+    assert node.process.wait(timeout=30) == 1
+    reason = "[node] server_name: the database is that of acme.localhost"
+    assert reason in node.log_text()
+    added = node.run("user", "add", "x", input="password\n")
+    assert added.returncode == 1 and reason in added.stderr
+    node.settings["node"]["server_name"] = "acme.localhost"
+    assert node.start().stop() == 0
+
+
 def test_tells_systemd_when_ready(make_node, monkeypatch):
     node = make_node()
     path = node.folder / "notify"
