@@ -26,22 +26,38 @@ struct _CmControl {
 typedef struct {
   CmControl *control;
   GOutputStream *out;
-  GMutex lock; /* lines are written by this thread and the participant's */
+  GMutex lock; /* guards what follows: lines are written by this thread and the participant's */
   gboolean broken;
+  GHashTable *recalled; /* set of lines: what is recalled may be heard as well */
+  GPtrArray *held;      /* of lines heard meanwhile, which come after it; NULL: no more */
 } Caller;
+
+/* (transfer full) */
+static char *
+line_of (CmJsonWriter *writer)
+{
+  g_autofree char *text = cm_json_writer_end_text (writer);
+
+  return g_strconcat (text, "\n", NULL);
+}
+
+/* Caller holds the lock. */
+static void
+write_line (Caller *caller, const char *line)
+{
+  if (!caller->broken)
+    caller->broken = !g_output_stream_write_all (caller->out, line, strlen (line), NULL,
+                                                 caller->control->stop, NULL);
+}
 
 /* Ends @writer and sends it as a line. */
 static void
 send_line (Caller *caller, CmJsonWriter *writer)
 {
-  g_autofree char *text = cm_json_writer_end_text (writer);
-  g_autofree char *line = g_strconcat (text, "\n", NULL);
+  g_autofree char *line = line_of (writer);
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&caller->lock);
 
-  g_mutex_lock (&caller->lock);
-  if (!caller->broken)
-    caller->broken = !g_output_stream_write_all (caller->out, line, strlen (line), NULL,
-                                                 caller->control->stop, NULL);
-  g_mutex_unlock (&caller->lock);
+  write_line (caller, line);
 }
 
 static void
@@ -55,8 +71,9 @@ send_error (Caller *caller, const GError *error)
   send_line (caller, writer);
 }
 
-static void
-send_heard (const CmHeard *heard, gpointer data)
+/* (transfer full) */
+static char *
+line_of_heard (const CmHeard *heard)
 {
   g_autoptr (CmJsonWriter) writer = cm_json_writer_new ();
 
@@ -70,7 +87,44 @@ send_heard (const CmHeard *heard, gpointer data)
   cm_json_put_boolean (writer, "encrypted", heard->encrypted);
   cm_json_put_boolean (writer, "own", heard->own);
   cm_json_close (writer);
-  send_line (data, writer);
+  return line_of (writer);
+}
+
+static void
+send_recalled (const CmHeard *heard, gpointer data)
+{
+  Caller *caller = data;
+  g_autofree char *line = line_of_heard (heard);
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&caller->lock);
+
+  write_line (caller, line);
+  g_hash_table_add (caller->recalled, g_steal_pointer (&line));
+}
+
+static void
+send_heard (const CmHeard *heard, gpointer data)
+{
+  Caller *caller = data;
+  g_autofree char *line = line_of_heard (heard);
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&caller->lock);
+
+  if (caller->held != NULL)
+    g_ptr_array_add (caller->held, g_steal_pointer (&line));
+  else if (!g_hash_table_remove (caller->recalled, line))
+    write_line (caller, line);
+}
+
+/* What was heard during the recall, and not recalled. */
+static void
+send_held (Caller *caller)
+{
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&caller->lock);
+  g_autoptr (GPtrArray) held = g_steal_pointer (&caller->held);
+
+  for (guint i = 0; i < held->len; i++) {
+    if (!g_hash_table_remove (caller->recalled, held->pdata[i]))
+      write_line (caller, held->pdata[i]);
+  }
 }
 
 static gboolean
@@ -122,9 +176,13 @@ listen_to (Caller *caller, const CmJson *command, GInputStream *in, GError **err
   g_autofree char *room_id = cm_participant_join (participant, room, error);
   if (room_id == NULL)
     return FALSE;
+  g_autoptr (GHashTable) lines = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  caller->recalled = lines;
+  caller->held = g_ptr_array_new_with_free_func (g_free);
   guint handle = cm_participant_listen (participant, room_id, send_heard, caller);
   gboolean recalled =
-      cm_participant_recall (participant, room_id, (guint) last, send_heard, caller, error);
+      cm_participant_recall (participant, room_id, (guint) last, send_recalled, caller, error);
+  send_held (caller);
   if (recalled)
     wait_for_end (caller, in);
   cm_participant_unlisten (participant, handle);
