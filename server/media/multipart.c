@@ -38,6 +38,16 @@ cut (Slice *rest, const char *mark, gsize mark_length, Slice *before)
   return TRUE;
 }
 
+static gboolean
+is_blank (const Slice *slice)
+{
+  for (gsize i = 0; i < slice->length; i++) {
+    if (slice->text[i] != ' ' && slice->text[i] != '\t')
+      return FALSE;
+  }
+  return TRUE;
+}
+
 /* Cuts the next part off @rest, which begins behind a delimiter; FALSE when there is none. */
 static gboolean
 next_part (Slice *rest, const char *delimiter, Slice *part)
@@ -46,7 +56,7 @@ next_part (Slice *rest, const char *delimiter, Slice *part)
 
   if (rest->length >= 2 && memcmp (rest->text, "--", 2) == 0)
     return FALSE;
-  return cut (rest, "\r\n", 2, &padding) && strspn (padding.text, " \t") >= padding.length &&
+  return cut (rest, "\r\n", 2, &padding) && is_blank (&padding) &&
          cut (rest, delimiter, strlen (delimiter), part);
 }
 
