@@ -170,7 +170,7 @@ def test_a_port_is_not_shared_with_another_program(make_node):
     second.port = first.port
     second.launch()
     assert second.process.wait(30) == 1
-    assert "cannot listen: Address already in use" in second.log_text()
+    assert f"cannot listen on 127.0.0.1 port {first.port}: Address already in use" in second.log_text()
     second.process = None
     assert requests.get(f"{first.url}/_matrix/client/versions", timeout=5).status_code == 200
 
