@@ -12,6 +12,8 @@ import pytest
 import machine
 from authority import Authority
 
+pytestmark = pytest.mark.peers
+
 FORBIDDEN = (403, "M_FORBIDDEN")
 
 

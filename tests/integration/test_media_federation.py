@@ -13,6 +13,8 @@ from remote import Remote, answer_json, error, multipart
 from test_media import DOWNLOAD, disposition, download, failed, put, reserve, thumbnail, upload
 from test_media_hostile import memory
 
+pytestmark = pytest.mark.peers
+
 FEDERATION = "/_matrix/federation/v1/media/download/"
 OPENLY = "/_matrix/media/v3/download/"
 
