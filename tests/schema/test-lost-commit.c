@@ -24,6 +24,7 @@ typedef struct {
   gint lose_requests; /* how many do not reach the server */
   gint lost;
   gint refuse; /* no new connections for now */
+  gint open;   /* connections that a thread serves, or will */
 } Proxy;
 
 static gboolean
@@ -59,18 +60,17 @@ move_some (Proxy *proxy, int from, int to, gint *left, const char *word)
   return TRUE;
 }
 
-static gboolean
-serve (GThreadedSocketService *service, GSocketConnection *client, GObject *source, gpointer data)
+static void
+carry (Proxy *proxy, GSocketConnection *client)
 {
-  Proxy *proxy = data;
   g_autoptr (GSocketClient) connector = g_socket_client_new ();
   g_autoptr (GSocketAddress) address = g_unix_socket_address_new (proxy->server);
   if (g_atomic_int_get (&proxy->refuse))
-    return TRUE;
+    return;
   g_autoptr (GSocketConnection) server =
       g_socket_client_connect (connector, G_SOCKET_CONNECTABLE (address), NULL, NULL);
   if (server == NULL)
-    return TRUE;
+    return;
   struct pollfd fds[] = {
     { .fd = g_socket_get_fd (g_socket_connection_get_socket (client)), .events = POLLIN },
     { .fd = g_socket_get_fd (g_socket_connection_get_socket (server)), .events = POLLIN },
@@ -83,6 +83,22 @@ serve (GThreadedSocketService *service, GSocketConnection *client, GObject *sour
     if (going && fds[1].revents != 0)
       going = move_some (proxy, fds[1].fd, fds[0].fd, &proxy->lose_answers, "COMMIT");
   }
+}
+
+/* Comes before the service hands the connection to a thread. */
+static gboolean
+count (GThreadedSocketService *service, GSocketConnection *client, GObject *source, gpointer data)
+{
+  g_atomic_int_inc (&((Proxy *) data)->open);
+  return FALSE;
+}
+
+static gboolean
+serve (GThreadedSocketService *service, GSocketConnection *client, GObject *source, gpointer data)
+{
+  Proxy *proxy = data;
+  carry (proxy, client);
+  g_atomic_int_add (&proxy->open, -1);
   return TRUE;
 }
 
@@ -127,17 +143,21 @@ start_proxy (Proxy *proxy, const char *dsn)
   g_socket_listener_add_address (G_SOCKET_LISTENER (proxy->service), address, G_SOCKET_TYPE_STREAM,
                                  G_SOCKET_PROTOCOL_DEFAULT, NULL, NULL, &error);
   g_assert_no_error (error);
+  g_signal_connect (proxy->service, "incoming", G_CALLBACK (count), proxy);
   g_signal_connect (proxy->service, "run", G_CALLBACK (serve), proxy);
   g_main_context_pop_thread_default (proxy->context);
   proxy->thread = g_thread_new ("proxy", run_loop, proxy);
 }
 
+/* Comes after the pools are gone, so that no thread has anything left to carry. */
 static void
 stop_proxy (Proxy *proxy)
 {
   g_socket_service_stop (proxy->service);
   g_main_loop_quit (proxy->loop);
   g_thread_join (proxy->thread);
+  while (g_atomic_int_get (&proxy->open) > 0)
+    g_usleep (1000);
   g_object_unref (proxy->service);
   g_main_loop_unref (proxy->loop);
   g_main_context_unref (proxy->context);
