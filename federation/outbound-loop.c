@@ -1,6 +1,7 @@
 #include "federation/outbound-loop.h"
 
 #include "federation/outbound-pool.h"
+#include "federation/outbound-types.h"
 
 #include <libsoup/soup.h>
 
@@ -366,6 +367,7 @@ cm_outbound_loop_new (gboolean verify_tls, GTlsDatabase *database)
 {
   CmOutboundLoop *loop = g_new0 (CmOutboundLoop, 1);
 
+  cm_outbound_register_types ();
   loop->context = g_main_context_new ();
   loop->loop = g_main_loop_new (loop->context, FALSE);
   loop->verify_tls = verify_tls;

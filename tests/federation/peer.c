@@ -1,5 +1,7 @@
 #include "tests/federation/peer.h"
 
+#include "federation/outbound-types.h"
+
 #include <glib/gstdio.h>
 #include <openssl/evp.h>
 #include <openssl/pem.h>
@@ -266,6 +268,7 @@ peer_new_at (const char *address, guint16 port, GTlsCertificate *certificate, Pe
   peer->stop = g_cancellable_new ();
   peer->context = g_main_context_new ();
   peer->loop = g_main_loop_new (peer->context, FALSE);
+  cm_outbound_register_types ();
   peer->thread = g_thread_new ("peer", peer_main, peer);
   while (g_atomic_int_get (&peer->port) == 0)
     g_usleep (1000);

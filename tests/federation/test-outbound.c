@@ -519,12 +519,27 @@ test_many_threads (Fixture *f, gconstpointer data)
   g_assert_cmpuint (peer_accepted (peer), <=, 8);
 }
 
+/* Stands first: whatever another test did before would make them known too. */
+static void
+test_types_come_before_threads (void)
+{
+  static const char *const names[] = { "GSocket", "GTask", "GInetSocketAddress",
+                                       "GTlsClientConnectionGnutls" };
+  g_autoptr (GError) error = NULL;
+  g_autoptr (CmOutbound) outbound = cm_outbound_new (&(CmOutboundPolicy){ 0 }, &error);
+
+  g_assert_no_error (error);
+  for (gsize i = 0; i < G_N_ELEMENTS (names); i++)
+    g_assert_cmpuint (g_type_from_name (names[i]), !=, G_TYPE_INVALID);
+}
+
 #define ADD(name, func) g_test_add (name, Fixture, NULL, setup, func, teardown)
 
 int
 main (int argc, char **argv)
 {
   g_test_init (&argc, &argv, NULL);
+  g_test_add_func ("/outbound/types-come-before-threads", test_types_come_before_threads);
   ADD ("/outbound/sends-as-told", test_sends_as_told);
   ADD ("/outbound/tls-verification", test_tls_verification);
   ADD ("/outbound/verify-tls-off", test_verify_tls_off);
