@@ -189,6 +189,16 @@ list_devices (CmNode *node, const char *user_id, GError **error)
   return db ? cm_device_list (db, user_id, error) : NULL;
 }
 
+/* Its open polls must end before the news of its own end gets to them: see cm_sync_hub_published.
+ */
+static void
+attach_ended (CmWrite *write, const char *user_id, const char *device_id)
+{
+  const char *const device[] = { user_id, device_id, NULL };
+  cm_write_attach (write, "ended-device", g_strdupv ((char **) device),
+                   (GDestroyNotify) g_strfreev);
+}
+
 /* @extra: transfer full, nullable. */
 static gboolean
 delete_devices (CmNode *node, const char *user_id, const GPtrArray *device_ids, CmWrite *extra,
@@ -197,6 +207,7 @@ delete_devices (CmNode *node, const char *user_id, const GPtrArray *device_ids, 
   g_autoptr (CmWrite) write = extra ? extra : cm_write_new ();
   for (guint i = 0; i < device_ids->len; i++) {
     cm_device_write_delete (write, user_id, device_ids->pdata[i]);
+    attach_ended (write, user_id, device_ids->pdata[i]);
     if (!cm_device_lists_device_deleted (node, write, user_id, device_ids->pdata[i], error))
       return FALSE;
   }

@@ -72,6 +72,14 @@ ref_array (GPtrArray *array)
   return array != NULL && array->len > 0 ? g_ptr_array_ref (array) : NULL;
 }
 
+static void
+end_polls (gpointer object, gpointer hub)
+{
+  char **device = object;
+
+  cm_sync_hub_drop (hub, device[0], device[1]);
+}
+
 /* On the committer's thread: takes what is needed and leaves the work to the hub's. */
 void
 cm_sync_hub_published (const CmWrite *write, gint64 position, gpointer data)
@@ -84,6 +92,7 @@ cm_sync_hub_published (const CmWrite *write, gint64 position, gpointer data)
   CmEvent *invite = cm_write_attached (write, "invite");
   GBytes *invite_state = cm_write_attached (write, "invite-state");
 
+  cm_write_foreach_attached (write, "ended-device", end_polls, hub);
   cm_write_foreach_topic (write, take_topic, &topics);
   change->first = position;
   change->position = position > 0 ? position + cm_write_positions (write) - 1 : 0;
