@@ -38,7 +38,7 @@ def test_user():
 
 def make_folder():
     """A folder that the test user owns, with a short name: the path of a unix socket has at most 107 bytes."""
-    folder = pathlib.Path(tempfile.mkdtemp(prefix="cm-", dir="/tmp"))
+    folder = pathlib.Path(tempfile.mkdtemp(prefix="cm-"))
     folder.chmod(0o755)
     if test_user():
         shutil.chown(folder, test_user(), pwd.getpwnam(test_user()).pw_gid)
