@@ -8,7 +8,7 @@
 #define FARTHEST  (((guint64) 1 << (LEVELS * SLOT_BITS)) - SLOTS)
 #define NO_TURN   CM_WHEEL_NEVER
 
-typedef enum { TIMER_WAITING, TIMER_RUNNING, TIMER_OVER } TimerState;
+typedef enum { TIMER_WAITING, TIMER_RUNNING, TIMER_OVER, TIMER_DROPPED } TimerState;
 
 struct _CmTimer {
   CmTimer *next, **link; /* the pointer that points here, so that unlinking needs no slot */
@@ -174,7 +174,7 @@ wheel_drop_all (CmWheel *wheel)
       while (wheel->slots[level][slot] != NULL) {
         CmTimer *timer = wheel->slots[level][slot];
         timer_unlink (timer);
-        timer->state = TIMER_OVER;
+        timer->state = TIMER_DROPPED;
         timer_unref (timer);
       }
 }
@@ -216,21 +216,20 @@ gboolean
 cm_timer_cancel (CmTimer *timer)
 {
   CmWheel *wheel = timer->wheel;
-  gboolean prevented = FALSE;
 
   g_mutex_lock (&wheel->lock);
+  gboolean waiting = timer->state == TIMER_WAITING, dropped = timer->state == TIMER_DROPPED;
   timer->cancelled = TRUE;
-  if (timer->state == TIMER_WAITING) {
-    prevented = TRUE;
+  if (waiting) {
     timer_unlink (timer);
     timer->state = TIMER_OVER;
   }
   g_mutex_unlock (&wheel->lock);
 
-  if (prevented)
+  if (waiting)
     timer_unref (timer);
   timer_unref (timer);
-  return prevented;
+  return waiting || dropped;
 }
 
 /* Runs what stands in the current slot of the lowest level; the lock is held on entry and on return

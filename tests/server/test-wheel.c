@@ -150,11 +150,28 @@ test_sooner (void)
   CmTimer *near = cm_wheel_add (wheel, START, 50, note, &entry, &sooner);
   g_assert_true (sooner);
   g_assert_cmpint (cm_wheel_turn (wheel), <, after_ms (80));
+  g_assert_true (cm_timer_cancel (far));
+  g_assert_true (cm_timer_cancel (farther));
+  g_assert_true (cm_timer_cancel (near));
   cm_wheel_close (wheel);
-  /* What waited when the wheel closed is over, but not gone from under its holders. */
-  g_assert_false (cm_timer_cancel (far));
-  g_assert_false (cm_timer_cancel (farther));
-  g_assert_false (cm_timer_cancel (near));
+}
+
+/* What waited when the wheel closed has not run and will not: whoever holds it is told, and lets go
+ * of what the timer would have let go of. */
+static void
+test_close (void)
+{
+  g_autoptr (GArray) order = g_array_new (FALSE, FALSE, sizeof (int));
+  CmWheel *wheel = cm_wheel_new (START);
+  Entry entry = { order, 1, G_SOURCE_REMOVE };
+  gboolean sooner;
+  CmTimer *over = cm_wheel_add (wheel, START, 50, note, &entry, &sooner);
+  CmTimer *waiting = cm_wheel_add (wheel, START, 500, note, &entry, &sooner);
+
+  cm_wheel_run (wheel, after_ms (100));
+  cm_wheel_close (wheel);
+  g_assert_false (cm_timer_cancel (over));
+  g_assert_true (cm_timer_cancel (waiting));
 }
 
 int
@@ -166,5 +183,6 @@ main (int argc, char **argv)
   g_test_add_func ("/wheel/cancel", test_cancel);
   g_test_add_func ("/wheel/repeat", test_repeat);
   g_test_add_func ("/wheel/sooner", test_sooner);
+  g_test_add_func ("/wheel/close", test_close);
   return g_test_run ();
 }

@@ -5,6 +5,7 @@ import copy
 import json
 import os
 import pwd
+import re
 import shutil
 import signal
 import subprocess
@@ -207,8 +208,10 @@ class Node:
         return [json.loads(line) for line in self.log_text().splitlines() if line.startswith("{")]
 
     def complaints(self):
-        return [line for line in self.log_text().splitlines()
-                if any(bad in line for bad in BAD_LOG) and '"level":"debug"' not in line]
+        """The lines that no test may cause, and behind a sanitizer's what it found."""
+        text = self.log_text()
+        lines = [line for line in text.splitlines() if any(bad in line for bad in BAD_LOG) and '"level":"debug"' not in line]
+        return lines + [text[found.start():][:4000] for found in re.finditer(r"^==\d+==ERROR", text, re.M)][:1]
 
     def run(self, *arguments, **more):
         """Runs `comity ARGUMENTS --config` of this node; returns the finished process, its output as text."""
