@@ -30,7 +30,7 @@ class Directory:
         (self.folder / "database").mkdir()
         self.process = None
         self._own()
-        self._run("/usr/sbin/slapadd", "-f", str(self.config), "-l", str(DEMO / "demo.ldif"))
+        self._fill((DEMO / "demo.ldif").read_text())
 
     def _own(self):
         user = machine.test_user()
@@ -41,8 +41,10 @@ class Directory:
         user = machine.test_user()
         return {"user": user, "group": pwd.getpwnam(user).pw_gid, "extra_groups": []} if user else {}
 
-    def _run(self, *command):
-        subprocess.run(command, check=True, capture_output=True, **self._identity())
+    def _fill(self, ldif):
+        """By standard input: the files of the repository may not be the test user's to read."""
+        subprocess.run(["/usr/sbin/slapadd", "-f", str(self.config)], input=ldif, text=True, check=True, capture_output=True,
+                       **self._identity())
 
     @property
     def uri(self):
@@ -83,7 +85,4 @@ class Directory:
 
     def add(self, ldif):
         """Adds entries; slapd must not run meanwhile."""
-        extra = self.folder / "extra.ldif"
-        extra.write_text(ldif)
-        self._own()
-        self._run("/usr/sbin/slapadd", "-f", str(self.config), "-l", str(extra))
+        self._fill(ldif)
