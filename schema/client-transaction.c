@@ -12,6 +12,22 @@ static const CmSql transaction_is_known = {
   " WHERE s.text = $1 AND t.device_id = $2 AND t.scope = $3 AND t.txn_id = $4",
 };
 
+/* Rows are named by their place: an order by age with a limit is then one walk along the index. */
+static const CmSql forget_old = {
+  "client_transaction_forget_old",
+  "DELETE FROM client_transaction WHERE ctid = ANY (ARRAY ("
+  "SELECT ctid FROM client_transaction WHERE ts < $1 ORDER BY ts LIMIT $2))",
+};
+
+/* '' is the device of those who have none. */
+static const CmSql forget_deleted = {
+  "client_transaction_forget_deleted",
+  "DELETE FROM client_transaction WHERE ctid = ANY (ARRAY ("
+  "SELECT t.ctid FROM client_transaction t JOIN sym s ON s.id = t.user_id"
+  " WHERE t.device_id <> '' AND NOT EXISTS"
+  " (SELECT FROM device d WHERE d.user_id = s.text AND d.device_id = t.device_id) LIMIT $1))",
+};
+
 static gint64 *
 copy_of (gint64 number)
 {
@@ -52,4 +68,29 @@ cm_client_transaction_is_known (CmDb *db, const char *user_id, const char *devic
     return FALSE;
   *known = cm_rows_count (rows) > 0;
   return TRUE;
+}
+
+/* *@more: whether @limit rows went, so that there may be more. */
+static gboolean
+forget (CmDb *db, const CmSql *sql, const CmParam *params, gsize n_params, gint64 limit,
+        gboolean *more, GError **error)
+{
+  gint64 gone = 0;
+  gboolean done = cm_db_run (db, sql, params, n_params, &gone, error);
+
+  *more = gone >= limit;
+  return done;
+}
+
+gboolean
+cm_client_transaction_forget_old (CmDb *db, gint64 before_ms, gint64 limit, gboolean *more,
+                                  GError **error)
+{
+  return forget (db, &forget_old, CM_ARGS (CM_INT (before_ms), CM_INT (limit)), limit, more, error);
+}
+
+gboolean
+cm_client_transaction_forget_deleted (CmDb *db, gint64 limit, gboolean *more, GError **error)
+{
+  return forget (db, &forget_deleted, CM_ARGS (CM_INT (limit)), limit, more, error);
 }

@@ -15,4 +15,11 @@ gboolean cm_client_transaction_is_known (CmDb *db, const char *user_id, const ch
                                          const char *scope, const char *txn_id, gboolean *known,
                                          GError **error);
 
+/* Forgets @limit of those from before @before_ms (ms since 1970), or of devices that are no more.
+ * *@more: whether that may not have been all. */
+gboolean cm_client_transaction_forget_old (CmDb *db, gint64 before_ms, gint64 limit, gboolean *more,
+                                           GError **error);
+gboolean
+cm_client_transaction_forget_deleted (CmDb *db, gint64 limit, gboolean *more, GError **error);
+
 G_END_DECLS

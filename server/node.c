@@ -18,6 +18,7 @@
 #include "server/federation-auth.h"
 #include "server/federation.h"
 #include "server/ephemeral.h"
+#include "server/housekeeping.h"
 #include "server/media/media.h"
 #include "server/room-hooks.h"
 #include "server/rooms/follow-up.h"
@@ -376,6 +377,19 @@ close_listeners (CmNode *node)
 }
 
 static gboolean
+start_housekeeping (CmNode *node, GError **error)
+{
+  node->housekeeping = cm_housekeeping_new (node, cm_chores, cm_n_chores);
+  return TRUE;
+}
+
+static void
+stop_housekeeping (CmNode *node)
+{
+  g_clear_pointer (&node->housekeeping, cm_housekeeping_free);
+}
+
+static gboolean
 hold_syncs (CmNode *node, GError **error)
 {
   return TRUE;
@@ -411,6 +425,7 @@ static const Step steps[] = {
   { "limits", CM_NODE_SERVE, start_limits, stop_limits },
   { "media", CM_NODE_SERVE, start_media, stop_media },
   { "lanes", CM_NODE_SERVE, start_lanes, stop_lanes },
+  { "housekeeping", CM_NODE_SERVE, start_housekeeping, stop_housekeeping },
   { "router", CM_NODE_SERVE, start_router, stop_router },
   { "edge", CM_NODE_SERVE, start_http, stop_http },
   { "sync", CM_NODE_SERVE, start_sync, stop_sync },

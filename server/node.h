@@ -33,6 +33,7 @@ typedef struct _CmMediaStore CmMediaStore;
 typedef struct _CmEphemeral CmEphemeral;
 typedef struct _CmParticipant CmParticipant;
 typedef struct _CmControl CmControl;
+typedef struct _CmHousekeeping CmHousekeeping;
 
 typedef struct _CmNode CmNode;
 /* How much of a node is started: what a command needs that works beside a running node, or all of
@@ -73,6 +74,7 @@ struct _CmNode {
   CmMediaStore *media;
   CmParticipant *participant;
   CmControl *control;
+  CmHousekeeping *housekeeping;
 };
 
 /* Runs the steps of node.c in order; what had started is stopped when one fails, and the error

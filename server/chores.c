@@ -1,0 +1,37 @@
+/* What the node does again and again by itself: a function and a row each. */
+#include "server/housekeeping.h"
+
+#include "schema/client-transaction.h"
+
+#define HOUR_MS (3600 * G_GINT64_CONSTANT (1000))
+#define DAY_MS  (24 * HOUR_MS)
+
+/* A client that was away repeats what it could not send when it comes back, and knows by the
+ * transaction id which of the events that it then sees are its own: after a long weekend too. */
+#define TRANSACTIONS_KEPT_MS (7 * DAY_MS)
+
+/* Rows that one turn deletes at most. */
+#define BATCH 5000
+
+static gboolean
+forget_old_transactions (CmNode *node, gboolean *more, GError **error)
+{
+  g_autoptr (CmDb) db = cm_pool_get (node->pool, error);
+  gint64 before = g_get_real_time () / 1000 - TRANSACTIONS_KEPT_MS;
+
+  return db != NULL && cm_client_transaction_forget_old (db, before, BATCH, more, error);
+}
+
+static gboolean
+forget_transactions_of_deleted (CmNode *node, gboolean *more, GError **error)
+{
+  g_autoptr (CmDb) db = cm_pool_get (node->pool, error);
+
+  return db != NULL && cm_client_transaction_forget_deleted (db, BATCH, more, error);
+}
+
+const CmChore cm_chores[] = {
+  { "forget old transaction ids", HOUR_MS, forget_old_transactions },
+  { "forget transaction ids of deleted devices", HOUR_MS, forget_transactions_of_deleted },
+};
+const gsize cm_n_chores = G_N_ELEMENTS (cm_chores);

@@ -1,0 +1,42 @@
+"""What nobody asks for: a node forgets by itself what has grown too old."""
+
+import machine
+
+DAY = 24 * 3600 * 1000
+
+
+def transactions(node):
+    return set(node.sql("SELECT txn_id FROM client_transaction").split())
+
+
+def test_transaction_ids_are_forgotten(make_node):
+    """After a week, and with the device whose they are; those of the last days still make a repeat a repeat."""
+    node = make_node().start()
+    user = node.new_user()
+    room = user.create_room()
+    phone = user.another_device()
+    events = {txn: client.send(room, "hello", txn=txn)
+              for client, txn in ((user, "today"), (user, "lately"), (user, "long-ago"), (phone, "on-the-phone"))}
+    user.put("/sendToDevice/org.example/to-device", {"messages": {user.user_id: {"*": {}}}})
+    phone.put("/sendToDevice/org.example/phone-to-device", {"messages": {user.user_id: {"*": {}}}})
+    for txn, age in (("lately", 6 * DAY), ("long-ago", 8 * DAY)):
+        node.sql(f"UPDATE client_transaction SET ts = ts - {age} WHERE txn_id = '{txn}'")
+    phone.post("/logout")
+    assert transactions(node) == {*events, "to-device", "phone-to-device"}
+
+    node.restart()
+    machine.wait_for(lambda: transactions(node) == {"today", "lately", "to-device"}, 10, what="the others to be forgotten")
+    assert user.send(room, "hello", txn="today") == events["today"]
+    assert user.send(room, "hello", txn="lately") == events["lately"]
+    assert user.send(room, "hello", txn="long-ago") != events["long-ago"]
+
+
+def test_many_transaction_ids_are_forgotten_in_steps(make_node):
+    node = make_node().start()
+    user = node.new_user()
+    room = user.create_room()
+    user.send(room, "hello", txn="today")
+    node.sql("INSERT INTO client_transaction (user_id, device_id, scope, txn_id, ts)"
+             " SELECT user_id, device_id, scope, 'old-' || n, n FROM client_transaction, generate_series (1, 12000) n")
+    node.restart()
+    machine.wait_for(lambda: transactions(node) == {"today"}, 20, what="the others to be forgotten")
