@@ -125,8 +125,11 @@ gboolean cm_intake_receive_outside (CmIntake *intake, const CmJson *pdu, GError 
 /* parking.c: events that wait for their ancestors, room by room. */
 CmParking *cm_parking_new (CmIntake *intake, GError **error);
 void cm_parking_free (CmParking *parking);
+G_DEFINE_AUTOPTR_CLEANUP_FUNC (CmParking, cm_parking_free)
 /* Some of @room_id's wait: see to them. */
 void cm_parking_wake (CmParking *parking, const char *room_id);
+/* See to all that wait. */
+gboolean cm_parking_wake_all (CmParking *parking, GError **error);
 
 /* handshake.c: rooms that are being joined. */
 gboolean

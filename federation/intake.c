@@ -105,6 +105,12 @@ cm_intake_admit (CmIntake *intake, CmRoom *room, CmEvent *event, GError **error)
   return cm_intake_store (intake, view->room_id, event, CM_STORE_RELAY, error);
 }
 
+gboolean
+cm_intake_look_again (CmIntake *intake, GError **error)
+{
+  return cm_parking_wake_all (intake->parking, error);
+}
+
 CmIntake *
 cm_intake_new (const CmIntakeParts *parts, GError **error)
 {

@@ -77,6 +77,10 @@ cm_intake_receive (CmIntake *intake, const char *origin, const CmJson *pdu, GErr
  */
 CmEvent *cm_intake_admit (CmIntake *intake, CmRoom *room, CmEvent *event, GError **error);
 
+/* Goes on with what had to be left waiting in the database, which may be back. Waits for nothing
+ * else. */
+gboolean cm_intake_look_again (CmIntake *intake, GError **error);
+
 /* Backwards: asks the servers in the room for @limit events before what is known at @position, that
  * of an event; TRUE when something new came. */
 gboolean cm_intake_backfill (CmIntake *intake, const char *room_id, gint64 position, guint limit,

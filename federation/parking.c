@@ -62,7 +62,7 @@ place (CmIntake *intake, CmRoom *room, const char *origin, const CmJson *pdu, GE
   return FALSE;
 }
 
-/* FALSE when it must be tried again after the next start: the database failed, or the node ends. */
+/* FALSE when it must be tried again later: the database failed, or the node ends. */
 static gboolean
 see_to (CmParking *parking, const char *room_id, const CmParkedEvent *parked)
 {
@@ -153,24 +153,28 @@ cm_parking_wake (CmParking *parking, const char *room_id)
     g_thread_pool_push (parking->threads, g_strdup (room_id), NULL);
 }
 
+gboolean
+cm_parking_wake_all (CmParking *parking, GError **error)
+{
+  CmPool *pool = cm_rooms_parts (parking->intake->parts.rooms)->pool;
+  g_autoptr (CmDb) db = cm_pool_get (pool, error);
+  g_auto (GStrv) rooms = db != NULL ? cm_inbound_parked_rooms (db, error) : NULL;
+
+  for (gsize i = 0; rooms != NULL && rooms[i] != NULL; i++)
+    cm_parking_wake (parking, rooms[i]);
+  return rooms != NULL;
+}
+
 CmParking *
 cm_parking_new (CmIntake *intake, GError **error)
 {
-  g_auto (GStrv) rooms = NULL;
-  {
-    g_autoptr (CmDb) db = cm_pool_get (cm_rooms_parts (intake->parts.rooms)->pool, error);
-    rooms = db != NULL ? cm_inbound_parked_rooms (db, error) : NULL;
-  }
-  if (rooms == NULL)
-    return NULL;
-  CmParking *parking = g_new0 (CmParking, 1);
+  g_autoptr (CmParking) parking = g_new0 (CmParking, 1);
+
   parking->intake = intake;
   parking->threads = g_thread_pool_new (see_to_room, parking, MAX_THREADS, FALSE, NULL);
   parking->rooms = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   g_mutex_init (&parking->mutex);
-  for (gsize i = 0; rooms[i] != NULL; i++)
-    cm_parking_wake (parking, rooms[i]);
-  return parking;
+  return cm_parking_wake_all (parking, error) ? g_steal_pointer (&parking) : NULL;
 }
 
 void

@@ -1,10 +1,12 @@
 /* What the node does again and again by itself: a function and a row each. */
 #include "server/housekeeping.h"
 
+#include "federation/intake.h"
 #include "schema/client-transaction.h"
 
-#define HOUR_MS (3600 * G_GINT64_CONSTANT (1000))
-#define DAY_MS  (24 * HOUR_MS)
+#define SECOND_MS G_GINT64_CONSTANT (1000)
+#define HOUR_MS   (3600 * SECOND_MS)
+#define DAY_MS    (24 * HOUR_MS)
 
 /* A client that was away repeats what it could not send when it comes back, and knows by the
  * transaction id which of the events that it then sees are its own: after a long weekend too. */
@@ -30,7 +32,15 @@ forget_transactions_of_deleted (CmNode *node, gboolean *more, GError **error)
   return db != NULL && cm_client_transaction_forget_deleted (db, BATCH, more, error);
 }
 
+/* Events of other servers that were acknowledged, and whose turn failed with the database. */
+static gboolean
+see_to_events_left (CmNode *node, gboolean *more, GError **error)
+{
+  return node->intake == NULL || cm_intake_look_again (node->intake, error);
+}
+
 const CmChore cm_chores[] = {
+  { "see to events left waiting", 10 * SECOND_MS, see_to_events_left },
   { "forget old transaction ids", HOUR_MS, forget_old_transactions },
   { "forget transaction ids of deleted devices", HOUR_MS, forget_transactions_of_deleted },
 };

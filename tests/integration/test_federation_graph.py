@@ -4,8 +4,9 @@ import time
 
 import pytest
 
-from fedpeer import PeerRoom, now, quote
+from fedpeer import Peer, PeerRoom, introduce, now, quote
 from machine import wait_for
+from node import resolve_each_other
 
 pytestmark = pytest.mark.peers
 
@@ -174,34 +175,61 @@ def test_room_goes_on_while_a_gap_waits(federated):
     assert {"meanwhile", "from the same server"} <= set(bodies(alice, room.room_id))
 
 
-def test_acknowledged_event_survives_a_crash(authority, make_node):
-    """What was answered with 200 is there after kill -9, though its ancestors had still to be fetched."""
-    from fedpeer import Peer, introduce
-    from node import resolve_each_other
+@pytest.fixture
+def own_federated(authority, make_node):
+    """A node and a peer for one test alone."""
     peer = Peer("peer.test", authority).start()
     node = make_node("acme.localhost", tls=authority.issue("acme.localhost"), ca=authority.ca)
     resolve_each_other([node, peer])
     node.start()
     introduce(node, peer)
-    try:
-        alice = node.new_user("alice")
-        room = PeerRoom.join(peer, node, alice.create_room(preset="public_chat"), DANA)
-        missed = room.add(room.message(DANA, "missed"))
-        last = room.add(room.message(DANA, "last"))
+    yield node, peer
+    peer.stop()
 
-        def never(match, content, query):
-            time.sleep(15)
-            return {"events": []}
 
-        peer.on("POST", "/get_missing_events/", never)
-        assert peer.send(node, last) == {room.id_of(last): {}}
-        node.kill9()
-        peer.handlers.clear()
-        peer.on("POST", "/get_missing_events/", lambda *_: {"events": [missed]})
-        node.start()
-        wait_for(lambda: bodies(alice, room.room_id) == ["last", "missed"], 20, what="both messages")
-    finally:
-        peer.stop()
+def test_acknowledged_event_survives_a_crash(own_federated):
+    """What was answered with 200 is there after kill -9, though its ancestors had still to be fetched."""
+    node, peer = own_federated
+    alice = node.new_user("alice")
+    room = PeerRoom.join(peer, node, alice.create_room(preset="public_chat"), DANA)
+    missed = room.add(room.message(DANA, "missed"))
+    last = room.add(room.message(DANA, "last"))
+
+    def never(match, content, query):
+        time.sleep(15)
+        return {"events": []}
+
+    peer.on("POST", "/get_missing_events/", never)
+    assert peer.send(node, last) == {room.id_of(last): {}}
+    node.kill9()
+    peer.handlers.clear()
+    peer.on("POST", "/get_missing_events/", lambda *_: {"events": [missed]})
+    node.start()
+    wait_for(lambda: bodies(alice, room.room_id) == ["last", "missed"], 20, what="both messages")
+
+
+@pytest.mark.slow
+def test_acknowledged_event_comes_after_a_fault_of_the_database(own_federated):
+    """Nothing else happens in the room: the node looks again by itself."""
+    node, peer = own_federated
+    alice = node.new_user("alice")
+    room = PeerRoom.join(peer, node, alice.create_room(preset="public_chat"), DANA)
+    missed = room.add(room.message(DANA, "missed"))
+    last = room.add(room.message(DANA, "last"))
+
+    def fault(match, content, query):
+        if 'relation \\"event\\" does not exist' not in node.log_text():
+            node.sql("ALTER TABLE event RENAME TO event_out_of_reach")
+        return {"events": [missed]}
+
+    peer.on("POST", "/get_missing_events/", fault)
+    assert peer.send(node, last) == {room.id_of(last): {}}
+    wait_for(lambda: 'relation \\"event\\" does not exist' in node.log_text(), what="the fault")
+    time.sleep(1)
+    assert node.sql("SELECT count (*) FROM inbound_event") == "1\n"
+    node.sql("ALTER TABLE event_out_of_reach RENAME TO event")
+    wait_for(lambda: bodies(alice, room.room_id) == ["last", "missed"], 30, what="both messages")
+    wait_for(lambda: node.sql("SELECT count (*) FROM inbound_event") == "0\n", what="nothing left waiting")
 
 
 def test_fed_dos_missing_events(federated):
