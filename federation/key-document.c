@@ -4,8 +4,6 @@
 #include "crypto/id.h"
 #include "crypto/json-writer.h"
 
-#define MAX_KEYS 64
-
 void
 cm_server_key_free (CmServerKey *key)
 {
@@ -38,7 +36,7 @@ add_key (GPtrArray *keys, const char *key_id, const CmJson *entry, gint64 valid_
   const char *public_key = cm_json_get_text (entry, "key");
   CmServerKey *key;
 
-  if (!is_usable (key_id, public_key) || keys->len >= MAX_KEYS)
+  if (!is_usable (key_id, public_key) || keys->len >= CM_SERVER_KEYS_MAX)
     return;
   key = g_new0 (CmServerKey, 1);
   key->key_id = g_strdup (key_id);

@@ -9,6 +9,10 @@ G_BEGIN_DECLS
 /* A key is trusted no longer than this after it was fetched ("Publishing Keys", valid_until_ts). */
 #define CM_KEY_TRUST_MS (7 * 24 * 3600 * G_GINT64_CONSTANT (1000))
 
+/* How many keys of one server are believed in, and kept: the newest. Who changes keys once a month
+ * needs five years to get there. */
+#define CM_SERVER_KEYS_MAX 64
+
 typedef struct {
   char *key_id;
   char *public_key;

@@ -25,6 +25,15 @@ static const CmSql upsert_key = {
   " expired_ts = excluded.expired_ts, fetched_ts = excluded.fetched_ts,"
   " document = excluded.document"
 };
+/* What stood in the last document goes last. What goes can be asked for again: of the server, which
+ * names its old keys, or of a notary. */
+static const CmSql forget_keys = {
+  "server-key-forget",
+  "WITH kept AS (SELECT key_id FROM server_key WHERE server = $1 ORDER BY fetched_ts DESC,"
+  " expired_ts IS NULL DESC, coalesce (expired_ts, valid_until_ts) DESC LIMIT $2),"
+  " gone AS (DELETE FROM server_key WHERE server = $1"
+  " AND key_id NOT IN (SELECT key_id FROM kept)) SELECT key_id FROM kept"
+};
 static const CmSql expire_own = { "server-key-expire-own",
                                   "UPDATE server_key SET expired_ts = $3"
                                   " WHERE server = $1 AND key_id <> $2 AND expired_ts IS NULL" };
@@ -177,7 +186,8 @@ cm_key_store_load (CmKeyStore *store, const char *const *servers, GError **error
   return TRUE;
 }
 
-static gboolean
+/* (transfer full) the ids of the keys of @server that the database has from now on. */
+static CmRows *
 write_keys (CmKeyStore *store, const char *server, GPtrArray *keys, GBytes *document,
             GError **error)
 {
@@ -192,9 +202,31 @@ write_keys (CmKeyStore *store, const char *server, GPtrArray *keys, GBytes *docu
                              key->expired ? CM_INT (key->valid_until) : CM_SQL_NULL,
                              CM_INT (cm_clock_ms ()), CM_BYTES (document)),
                     NULL, error))
-      return FALSE;
+      return NULL;
   }
-  return db != NULL;
+  if (db == NULL)
+    return NULL;
+  return cm_db_query (db, &forget_keys, CM_ARGS (CM_TEXT (server), CM_INT (CM_SERVER_KEYS_MAX)),
+                      error);
+}
+
+/* Unless there are too many nothing is taken away: another thread may have learnt a key of which
+ * @kept does not know yet. */
+static void
+keep_only (GHashTable *keys, const CmRows *kept)
+{
+  g_autoptr (GHashTable) ids = g_hash_table_new (g_str_hash, g_str_equal);
+  GHashTableIter iter;
+  gpointer key_id;
+
+  if (g_hash_table_size (keys) <= CM_SERVER_KEYS_MAX)
+    return;
+  for (gsize i = 0; i < cm_rows_count (kept); i++)
+    g_hash_table_add (ids, (char *) cm_rows_text (kept, i, 0));
+  g_hash_table_iter_init (&iter, keys);
+  while (g_hash_table_iter_next (&iter, &key_id, NULL))
+    if (!g_hash_table_contains (ids, key_id))
+      g_hash_table_iter_remove (&iter);
 }
 
 void
@@ -202,16 +234,19 @@ cm_key_store_save (CmKeyStore *store, const char *server, GPtrArray *keys, const
 {
   g_autoptr (GBytes) bytes = cm_json_canonical (document, NULL, NULL);
   g_autoptr (GError) failure = NULL;
+  g_autoptr (CmRows) kept = write_keys (store, server, keys, bytes, &failure);
   g_autoptr (GRWLockWriterLocker) locker = NULL;
 
   /* Nothing is loaded over what is saved here: cm_key_store_load came first, or finds the keys in
    * the table. */
-  if (!write_keys (store, server, keys, bytes, &failure))
+  if (kept == NULL)
     g_warning ("Keys of %s could not be stored: %s", server, failure->message);
   locker = g_rw_lock_writer_locker_new (&store->lock);
   g_ptr_array_set_free_func (keys, NULL);
   for (guint i = 0; i < keys->len; i++)
     put_key (keys_of (store, server), keys->pdata[i]);
+  if (kept != NULL)
+    keep_only (keys_of (store, server), kept);
   g_ptr_array_unref (keys);
 }
 

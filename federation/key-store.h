@@ -21,7 +21,8 @@ gboolean cm_key_store_knows (CmKeyStore *store, const char *server, const char *
 gboolean cm_key_store_has_good (CmKeyStore *store, const char *server);
 /* Reads the keys of those of @servers into memory that are not there. */
 gboolean cm_key_store_load (CmKeyStore *store, const char *const *servers, GError **error);
-/* Keeps @keys (of CmServerKey; taken over) that stood in @document, in memory and in the database.
+/* Keeps @keys (of CmServerKey; taken over) that stood in @document, in memory and in the database,
+ * and beside them no more of @server's than make CM_SERVER_KEYS_MAX.
  * A database that fails only costs the persistence. */
 void
 cm_key_store_save (CmKeyStore *store, const char *server, GPtrArray *keys, const CmJson *document);

@@ -489,6 +489,64 @@ test_notary_service (World *w, gconstpointer data)
   g_assert_cmpint (w->asked, ==, 1);
 }
 
+/* A document of a.test that names @key as current, and as many old ones as may be. */
+static char *
+make_long_document (const CmSigningKey *key)
+{
+  g_autoptr (GString) past = g_string_new (NULL);
+  g_autofree char *json = NULL;
+
+  for (int i = 1; i < CM_SERVER_KEYS_MAX; i++)
+    g_string_append_printf (past, "%s\"%s_%d\":{\"key\":\"%s\",\"expired_ts\":%d}",
+                            i == 1 ? "" : ",", cm_signing_key_id (key), i,
+                            cm_signing_key_public (key), i);
+  json = g_strdup_printf ("{\"server_name\":\"a.test\",\"valid_until_ts\":%" G_GINT64_FORMAT
+                          ",\"verify_keys\":{\"%s\":{\"key\":\"%s\"}},\"old_verify_keys\":{%s}}",
+                          now_ms () + DAY_MS, cm_signing_key_id (key), cm_signing_key_public (key),
+                          past->str);
+  return sign (json, "a.test", key);
+}
+
+static gint64
+count_kept (World *w)
+{
+  static const CmSql count = { "count",
+                               "SELECT count (*) FROM server_key WHERE server = 'a.test'" };
+  g_autoptr (CmDb) db = cm_pool_get (w->pool, NULL);
+  g_autoptr (CmRows) rows = cm_db_query (db, &count, CM_NO_ARGS, NULL);
+
+  return cm_rows_integer (rows, 0, 0);
+}
+
+/* A server that names new keys all the time is not remembered for ever, and loses nothing that it
+ * still stands by. */
+static void
+test_keys_of_a_server_are_bounded (World *w, gconstpointer data)
+{
+  static const char *const names[] = { "ed25519:r0", "ed25519:r1", "ed25519:r2", "ed25519:r3" };
+  g_autoptr (CmSigningKey) first = make_key (names[0], 20);
+  g_autoptr (CmSigningKey) last = make_key (names[3], 23);
+
+  g_assert_true (has (w, "a.test", w->key, 0));
+  for (guint8 i = 0; i < G_N_ELEMENTS (names); i++) {
+    g_autoptr (CmSigningKey) key = make_key (names[i], 20 + i);
+    set_text (w, &w->document, make_long_document (key));
+    g_assert_true (has (w, "a.test", key, 0));
+    g_assert_cmpint (count_kept (w), ==, CM_SERVER_KEYS_MAX);
+  }
+  g_assert_false (cm_key_ring_has (w->ring, "a.test", "ed25519:r0")); /* nor in memory */
+  g_assert_true (has (w, "a.test", last, 0));
+  {
+    g_autofree char *old = cm_key_ring_get (w->ring, "a.test", "ed25519:r3_1", 1, NULL);
+    g_assert_nonnull (old);
+  }
+  g_assert_cmpint (w->asked, ==, 1 + G_N_ELEMENTS (names));
+  /* One that went is asked for when it is wanted. */
+  set_text (w, &w->document, make_long_document (first));
+  g_assert_true (has (w, "a.test", first, 0));
+  g_assert_cmpint (w->asked, ==, 2 + G_N_ELEMENTS (names));
+}
+
 #define ADD(name, notary, func) g_test_add (name, World, notary, set_up, func, tear_down)
 
 int
@@ -510,6 +568,7 @@ main (int argc, char **argv)
   ADD ("/key-ring/prefetch", "notary", test_prefetch);
   ADD ("/key-ring/verify-json", NULL, test_verify_json);
   ADD ("/key-ring/own-document", NULL, test_own_document);
+  ADD ("/key-ring/bounded", NULL, test_keys_of_a_server_are_bounded);
   ADD ("/key-ring/notary-service", NULL, test_notary_service);
   result = g_test_run ();
   test_cluster_free (cluster);
