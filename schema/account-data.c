@@ -21,6 +21,19 @@ static const CmSql get = {
   "SELECT content, position FROM account_data WHERE user_id = $1 AND room_id = $2 AND type = $3",
 };
 
+/* Short ones by the thousand take room too: 100 bytes for a row and its places in two indexes. */
+#define ROW_SIZE "100 + octet_length (room_id) + octet_length (type) + octet_length (content)"
+
+static const CmSql size_of = {
+  "account-data-size",
+  "WITH kept AS (SELECT room_id = $2 AND type = $3 AS own, " ROW_SIZE " AS size"
+  " FROM account_data WHERE user_id = $1), "
+  "new AS (SELECT " ROW_SIZE " AS size"
+  " FROM (VALUES ($2::text, $3::text, $4::bytea)) AS v (room_id, type, content))"
+  " SELECT coalesce (sum (size), 0)::bigint,"
+  " (coalesce (sum (size) FILTER (WHERE NOT own), 0) + (SELECT size FROM new))::bigint FROM kept",
+};
+
 static const CmSql of_users = {
   "account-data-of-users",
   "SELECT user_id, content FROM account_data"
@@ -84,6 +97,21 @@ cm_account_data_get (CmDb *db, const char *user_id, const char *room_id, const c
   if (position != NULL)
     *position = found ? cm_rows_integer (rows, 0, 1) : 0;
   return found ? cm_rows_bytes (rows, 0, 0) : NULL;
+}
+
+gboolean
+cm_account_data_size (CmDb *db, const char *user_id, const char *room_id, const char *type,
+                      GBytes *content, CmAccountDataSize *size, GError **error)
+{
+  g_autoptr (CmRows) rows = cm_db_query (
+      db, &size_of,
+      CM_ARGS (CM_TEXT (user_id), CM_TEXT (room_id), CM_TEXT (type), CM_BYTES (content)), error);
+
+  if (rows == NULL)
+    return FALSE;
+  size->before = cm_rows_integer (rows, 0, 0);
+  size->after = cm_rows_integer (rows, 0, 1);
+  return TRUE;
 }
 
 CmRows *

@@ -16,6 +16,14 @@ void cm_account_data_change (CmWrite *write, const char *user_id, const char *ro
 /* (transfer full) NULL without @error when there is none. @position nullable. */
 GBytes *cm_account_data_get (CmDb *db, const char *user_id, const char *room_id, const char *type,
                              gint64 *position, GError **error);
+/* How much a user keeps, in bytes, names and what a row takes beside them included. */
+typedef struct {
+  gint64 before;
+  gint64 after; /* if @type of @room_id became @content */
+} CmAccountDataSize;
+
+gboolean cm_account_data_size (CmDb *db, const char *user_id, const char *room_id, const char *type,
+                               GBytes *content, CmAccountDataSize *size, GError **error);
 /* Rows of (user_id, content) of global account data @type of many users. */
 CmRows *
 cm_account_data_of_users (CmDb *db, const char *const *user_ids, const char *type, GError **error);

@@ -38,6 +38,7 @@ struct _CmConfig {
   struct {
     CmPasswordCost password_cost;
     gint64 access_token_lifetime; /* seconds */
+    gint64 account_data_quota;    /* bytes, of one user */
   } accounts;
   struct {
     gboolean enabled;

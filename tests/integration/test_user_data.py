@@ -46,6 +46,35 @@ def test_account_data(user, other):
     assert user.request("PUT", path, data="[1]").json()["errcode"] == "M_BAD_JSON"
 
 
+def test_account_data_has_a_quota(make_node):
+    """Global data, that of rooms and tags count together, by their names too; who is above it can still make less of it."""
+    node = make_node(settings={"accounts": {"account_data_quota": "20K"}}).start()
+    user, other = node.new_user(), node.new_user()
+    mine = f"/user/{quote(user.user_id)}"
+    user.put(f"{mine}/account_data/a", {"text": "x" * 8000})
+    user.put(f"{mine}/rooms/!r:x.test/account_data/a", {"text": "x" * 8000})
+    too_large = (413, "M_TOO_LARGE")
+    user.put(f"{mine}/account_data/b", {"text": "x" * 5000}, expect=too_large)
+    user.put(f"{mine}/rooms/!r:x.test/account_data/b", {"text": "x" * 5000}, expect=too_large)
+    user.put(f"{mine}/account_data/a", {"text": "x" * 13000}, expect=too_large)
+    user.get(f"{mine}/account_data/b", expect=404)
+    assert len(user.get(f"{mine}/account_data/a")["text"]) == 8000
+    for number in range(100):  # about 3,500 bytes are left, and a row takes more than what stands in it
+        answer = user.request("PUT", f"{mine}/rooms/!{number}:x.test/tags/u.x", json={})
+        if answer.status_code != 200:
+            break
+    assert 10 < number < 35 and answer.status_code == 413 and answer.json()["errcode"] == "M_TOO_LARGE"
+    other.put(f"/user/{quote(other.user_id)}/account_data/b", {"text": "x" * 5000})
+
+    user.put(f"{mine}/account_data/a", {"text": "y" * 8000})
+    user.put(f"{mine}/account_data/a", {})
+    user.put(f"{mine}/account_data/b", {"text": "x" * 5000})
+    node.settings["accounts"]["account_data_quota"] = "1K"
+    node.restart()
+    user.put(f"{mine}/account_data/b", {"text": "x" * 5001}, expect=too_large)
+    user.put(f"{mine}/account_data/b", {"text": "x" * 4999})
+
+
 def test_account_data_of_rooms(user):
     room = user.create_room()
     path = f"/user/{quote(user.user_id)}/rooms/{quote(room)}/account_data/org.example.kind"

@@ -2,6 +2,7 @@
 
 #include "crypto/id.h"
 #include "schema/committer.h"
+#include "server/api/data-quota.h"
 #include "server/api/own.h"
 #include "server/node.h"
 #include "server/push/push-rules.h"
@@ -48,6 +49,8 @@ put (CmCall *call, gboolean of_room, GError **error)
   if (is_kept_by_server (&place))
     return cm_reply_error_status (405, "M_BAD_JSON", "This type is controlled by the server");
   g_autoptr (GBytes) content = cm_json_canonical_lenient (cm_call_json (call), NULL);
+  if (!cm_call_check_data_quota (call, place.room_id, place.type, content, error))
+    return NULL;
   CmWrite *write = cm_write_new ();
   cm_account_data_put (write, place.user_id, place.room_id, place.type, content);
   return cm_committer_commit (node->committer, write, error) > 0 ? cm_reply_empty () : NULL;

@@ -3,6 +3,7 @@
 
 #include "crypto/id.h"
 #include "schema/committer.h"
+#include "server/api/data-quota.h"
 #include "server/api/own.h"
 #include "server/node.h"
 #include "server/routes.h"
@@ -87,7 +88,8 @@ change (CmCall *call, const CmJson *value, GError **error)
         old != NULL
             ? change_tags (cm_json_doc_root (old), cm_call_param (call, "tag"), value, error)
             : NULL;
-    if (content == NULL)
+    if (content == NULL ||
+        !cm_call_check_data_quota (call, cm_call_param (call, "roomId"), "m.tag", content, error))
       return NULL;
     CmWrite *write = cm_write_new ();
     cm_account_data_change (write, cm_call_user (call), cm_call_param (call, "roomId"), "m.tag",
