@@ -37,7 +37,7 @@ static const CmSql sql_delete_before = { "refresh_token_delete_before",
                                          "DELETE FROM refresh_token WHERE next = $1" };
 static const CmSql sql_lock_refresh = {
   "refresh_token_lock",
-  "SELECT id, user_id, device_id, next FROM refresh_token WHERE hash = $1 FOR UPDATE"
+  "SELECT id, user_id, device_id, next, created_ts FROM refresh_token WHERE hash = $1 FOR UPDATE"
 };
 static const CmSql sql_set_next = { "refresh_token_set_next",
                                     "UPDATE refresh_token SET next = $2 WHERE id = $1" };
@@ -52,6 +52,10 @@ static const CmSql sql_delete_others = {
 };
 static const CmSql sql_delete_refresh = { "refresh_token_delete",
                                           "DELETE FROM refresh_token WHERE id = $1" };
+static const CmSql sql_forget_refresh = {
+  "refresh_token_forget", "DELETE FROM refresh_token WHERE id = ANY (ARRAY ("
+                          "SELECT id FROM refresh_token WHERE created_ts < $1 LIMIT $2))"
+};
 static const CmSql sql_nonce_expire = { "nonce_expire",
                                         "DELETE FROM registration_nonce WHERE expires_ts < $1" };
 static const CmSql sql_nonce_add = {
@@ -200,7 +204,19 @@ cm_refresh_token_lock (CmDb *db, const char *hash, GError **error)
   token->user_id = g_strdup (cm_rows_text (rows, 0, 1));
   token->device_id = g_strdup (cm_rows_text (rows, 0, 2));
   token->refresh = cm_rows_integer (rows, 0, 3);
+  token->created_ts = cm_rows_integer (rows, 0, 4);
   return token;
+}
+
+gboolean
+cm_refresh_token_forget (CmDb *db, gint64 before_ms, gint64 limit, gboolean *more, GError **error)
+{
+  gint64 gone = 0;
+  gboolean done = cm_db_run (db, &sql_forget_refresh, CM_ARGS (CM_INT (before_ms), CM_INT (limit)),
+                             &gone, error);
+
+  *more = gone >= limit;
+  return done;
 }
 
 gboolean

@@ -13,6 +13,7 @@ typedef struct {
   char *device_id;
   gint64 user;       /* sym */
   gint64 expires_ts; /* 0: never */
+  gint64 created_ts; /* of a refresh token only */
   gint64 refresh;    /* the refresh token it came with, 0 when none */
   gboolean used;
   CmAccountOrigin origin;
@@ -49,13 +50,16 @@ void cm_token_write_delete_device (CmWrite *write, const char *user_id, const ch
  * from now on. */
 gboolean cm_token_first_use (CmDb *db, const CmToken *token, GError **error);
 
-/* (transfer full) the refresh token @hash, locked until the transaction ends; id, user_id and
- * device_id are filled in. NULL without @error when there is none. */
+/* (transfer full) the refresh token @hash, locked until the transaction ends; id, user_id,
+ * device_id and created_ts are filled in. NULL without @error when there is none. */
 CmToken *cm_refresh_token_lock (CmDb *db, const char *hash, GError **error);
 /* Puts @token, with its refresh token, in place of what @old was refreshed to before, ends the
  * access tokens of @old and what led to @old, and hands the pushers over. */
 gboolean
 cm_refresh_token_replace (CmDb *db, const CmToken *old, const CmNewToken *token, GError **error);
+/* Forgets @limit of those made before @before_ms. *@more: whether that may not have been all. */
+gboolean
+cm_refresh_token_forget (CmDb *db, gint64 before_ms, gint64 limit, gboolean *more, GError **error);
 
 /* Tokens that stand for a user for some seconds. */
 typedef enum { CM_BRIEF_LOGIN, CM_BRIEF_OPENID } CmBriefKind;

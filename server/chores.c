@@ -3,6 +3,8 @@
 
 #include "federation/intake.h"
 #include "schema/client-transaction.h"
+#include "schema/token.h"
+#include "server/config/config.h"
 
 #define SECOND_MS G_GINT64_CONSTANT (1000)
 #define HOUR_MS   (3600 * SECOND_MS)
@@ -11,6 +13,10 @@
 /* A client that was away repeats what it could not send when it comes back, and knows by the
  * transaction id which of the events that it then sees are its own: after a long weekend too. */
 #define TRANSACTIONS_KEPT_MS (7 * DAY_MS)
+
+/* So long a client that comes back too late is still told that its token is too old, and not that
+ * nobody knows it: then it would throw its keys away. */
+#define OLD_TOKENS_KEPT_MS (30 * DAY_MS)
 
 /* Rows that one turn deletes at most. */
 #define BATCH 5000
@@ -32,6 +38,16 @@ forget_transactions_of_deleted (CmNode *node, gboolean *more, GError **error)
   return db != NULL && cm_client_transaction_forget_deleted (db, BATCH, more, error);
 }
 
+static gboolean
+forget_refresh_tokens (CmNode *node, gboolean *more, GError **error)
+{
+  gint64 lifetime = node->config->accounts.refresh_token_lifetime;
+  gint64 before = g_get_real_time () / 1000 - lifetime * 1000 - OLD_TOKENS_KEPT_MS;
+  g_autoptr (CmDb) db = lifetime != 0 ? cm_pool_get (node->pool, error) : NULL;
+
+  return lifetime == 0 || (db != NULL && cm_refresh_token_forget (db, before, BATCH, more, error));
+}
+
 /* Events of other servers that were acknowledged, and whose turn failed with the database. */
 static gboolean
 see_to_events_left (CmNode *node, gboolean *more, GError **error)
@@ -43,5 +59,6 @@ const CmChore cm_chores[] = {
   { "see to events left waiting", 10 * SECOND_MS, see_to_events_left },
   { "forget old transaction ids", HOUR_MS, forget_old_transactions },
   { "forget transaction ids of deleted devices", HOUR_MS, forget_transactions_of_deleted },
+  { "forget old refresh tokens", HOUR_MS, forget_refresh_tokens },
 };
 const gsize cm_n_chores = G_N_ELEMENTS (cm_chores);

@@ -145,6 +145,18 @@ cm_tokens_issue (CmNode *node, const CmSignIn *sign_in, GError **error)
   return g_steal_pointer (&tokens);
 }
 
+/* A refresh token is made anew with each use, so its age is the time since the device was last
+ * heard of. The device stays: a client that is told so keeps its keys, and signs in again. */
+static gboolean
+check_age (const CmNode *node, const CmToken *token, GError **error)
+{
+  gint64 lifetime = node->config->accounts.refresh_token_lifetime;
+
+  if (lifetime == 0 || token->created_ts + lifetime * 1000 > cm_now_ms ())
+    return TRUE;
+  return cm_fail (error, CM_ERROR_SOFT_LOGOUT, "The refresh token has expired");
+}
+
 static CmTokens *
 refresh_in (CmNode *node, CmDb *db, const CmToken *old, GError **error)
 {
@@ -175,6 +187,8 @@ cm_tokens_refresh (CmNode *node, const char *refresh_token, GError **error)
     g_set_error_literal (error, CM_ERROR, CM_ERROR_UNKNOWN_TOKEN, "Unknown refresh token");
     return NULL;
   }
+  if (!check_age (node, old, error))
+    return NULL;
   g_autoptr (CmTokens) tokens = refresh_in (node, db, old, error);
   if (!tokens || !cm_transaction_commit (transaction, error))
     return NULL;

@@ -79,6 +79,11 @@ const CmConfigKey cm_config_keys[] = {
     NODE (accounts.access_token_lifetime),
     "Seconds after which clients that can refresh their access token must do so.", .min = 1,
     .max = 31536000 },
+  { "accounts", "refresh_token_lifetime", CM_CONFIG_NUMBER, "7776000",
+    NODE (accounts.refresh_token_lifetime),
+    "Seconds after which a client that has not refreshed its access token must sign in again; 0: "
+    "never.",
+    .min = 0, .max = 315360000 },
   { "accounts", "account_data_quota", CM_CONFIG_SIZE, "10M", NODE (accounts.account_data_quota),
     "How much clients of one user may keep as account data: settings, tags and the like.", .min = 1,
     .max = G_GINT64_CONSTANT (1) << 40 },

@@ -37,8 +37,9 @@ struct _CmConfig {
   } registration;
   struct {
     CmPasswordCost password_cost;
-    gint64 access_token_lifetime; /* seconds */
-    gint64 account_data_quota;    /* bytes, of one user */
+    gint64 access_token_lifetime;  /* seconds */
+    gint64 refresh_token_lifetime; /* seconds; 0: no end */
+    gint64 account_data_quota;     /* bytes, of one user */
   } accounts;
   struct {
     gboolean enabled;

@@ -449,6 +449,41 @@ def test_expired_token_is_a_soft_logout(make_node):
     user.get("/account/whoami")
 
 
+def age_refresh_tokens(node, user, seconds):
+    node.sql(f"UPDATE refresh_token SET created_ts = created_ts - {seconds * 1000}::bigint WHERE user_id = '{user.user_id}'")
+
+
+def test_unused_refresh_token_expires(make_node):
+    node = make_node("brief.localhost", {"accounts": {"password_cost": "minimum", "refresh_token_lifetime": 1000}}).start()
+    user = node.new_user()
+    client = node.client()
+    used = login(node, user.user_id, refresh_token=True)
+    age_refresh_tokens(node, user, 990)
+    # In time; and what comes of it is as good as new.
+    used = client.post("/refresh", {"refresh_token": used["refresh_token"]})
+    age_refresh_tokens(node, user, 990)
+    used = client.post("/refresh", {"refresh_token": used["refresh_token"]})
+    unused = login(node, user.user_id, refresh_token=True)
+    age_refresh_tokens(node, user, 1001)
+    for token in (used, unused):
+        refused = client.post("/refresh", {"refresh_token": token["refresh_token"]}, expect=(401, "M_UNKNOWN_TOKEN"))
+        assert refused["soft_logout"] is True
+        client.get("/account/whoami", token=token["access_token"])  # it lives as long as it was said to
+    assert unused["device_id"] in [device["device_id"] for device in user.get("/devices")["devices"]]
+    again = login(node, user.user_id, refresh_token=True, device_id=unused["device_id"])
+    client.post("/refresh", {"refresh_token": again["refresh_token"]})
+
+
+def test_refresh_tokens_are_for_ever_when_told_so(make_node):
+    node = make_node("brief.localhost", {"accounts": {"password_cost": "minimum", "refresh_token_lifetime": 0}}).start()
+    user = node.new_user()
+    answer = login(node, user.user_id, refresh_token=True)
+    age_refresh_tokens(node, user, 1000000000)
+    node.restart()
+    time.sleep(1)
+    node.client().post("/refresh", {"refresh_token": answer["refresh_token"]})
+
+
 def test_class_token_revocation(node):
     """Whatever ends a token ends it at once."""
     user = node.new_user()

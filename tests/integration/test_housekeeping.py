@@ -40,3 +40,21 @@ def test_many_transaction_ids_are_forgotten_in_steps(make_node):
              " SELECT user_id, device_id, scope, 'old-' || n, n FROM client_transaction, generate_series (1, 12000) n")
     node.restart()
     machine.wait_for(lambda: transactions(node) == {"today"}, 20, what="the others to be forgotten")
+
+
+def test_old_refresh_tokens_are_forgotten(make_node):
+    """Some time after they have ended: until then a client is told that it is only signed out softly."""
+    node = make_node(settings={"accounts": {"refresh_token_lifetime": 1000}}).start()
+    user = node.new_user()
+
+    def sign_in(age_days):
+        answer = user.post("/login", {"type": "m.login.password", "identifier": {"type": "m.id.user", "user": user.user_id},
+                                      "password": user.password, "refresh_token": True}, token=None)
+        node.sql(f"UPDATE refresh_token SET created_ts = created_ts - {age_days * DAY}::bigint"
+                 f" WHERE device_id = '{answer['device_id']}'")
+        return answer["device_id"]
+
+    ages = {sign_in(days): days for days in (0, 29, 31)}
+    node.restart()
+    machine.wait_for(lambda: len(node.sql("SELECT device_id FROM refresh_token").split()) < 3, 10, what="one to be forgotten")
+    assert {ages[device] for device in node.sql("SELECT device_id FROM refresh_token").split()} == {0, 29}
