@@ -153,6 +153,7 @@ cm_accounts_authenticate (CmNode *node, CmCall *call, const char *token, CmAuth 
   requester->token = session->token;
   requester->guest = session->guest;
   requester->admin = session->admin;
+  requester->suspended = session->state == CM_ACCOUNT_SUSPENDED;
   return requester;
 }
 

@@ -19,8 +19,9 @@ typedef struct {
   gint64 token;    /* row of the access token, 0 when none */
   gboolean guest;
   gboolean admin;
-  char *appservice; /* id of the application service whose token was used */
-  char *origin;     /* the server that signed a federation request */
+  gboolean suspended; /* and may call this route; its handler may have to look closer */
+  char *appservice;   /* id of the application service whose token was used */
+  char *origin;       /* the server that signed a federation request */
 } CmRequester;
 
 void cm_requester_free (CmRequester *requester);

@@ -157,6 +157,24 @@ def test_lock(node, admin, user):
     admin.get(lock_path("@nobody:localhost"), expect=(404, "M_NOT_FOUND"))
 
 
+def test_suspended_moderator_redacts_own_events_only(node, admin, user, other):
+    room = user.create_room(preset="public_chat")
+    other.join(room)
+    own, others, second = user.send(room, "mine"), other.send(room, "not mine"), other.send(room, "nor this")
+    user.put(f"/rooms/{room}/redact/{second}/before", {})
+    admin.put(suspend_path(user), {"suspended": True})
+    suspended = (403, "M_USER_SUSPENDED")
+    user.put(f"/rooms/{room}/redact/{others}/1", {}, expect=suspended)
+    user.put(f"/rooms/{room}/redact/$nobody-knows/1", {}, expect=suspended)
+    user.put(f"/rooms/{room}/send/m.room.redaction/1", {"redacts": others}, expect=suspended)
+    user.post(f"/rooms/{room}/redact/{others}", {}, expect=suspended)
+    user.put(f"/rooms/{room}/redact/{own}/1", {"reason": "sorry"})
+    assert other.event(room, own)["content"] == {} and other.event(room, others)["content"]["body"] == "not mine"
+    admin.put(suspend_path(user), {"suspended": False})
+    user.put(f"/rooms/{room}/redact/{others}/1", {})
+    assert other.event(room, others)["content"] == {}
+
+
 def test_suspend(node, admin, user, other):
     room = other.create_room(preset="public_chat")
     second = other.create_room(preset="public_chat")

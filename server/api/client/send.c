@@ -86,6 +86,24 @@ send_message (CmCall *call, GError **error)
   return append (call, room, &draft);
 }
 
+/* client-server, "Account suspension": who is suspended may redact what they said themselves. */
+static gboolean
+check_suspended (CmCall *call, const char *target, GError **error)
+{
+  g_autoptr (GError) failure = NULL;
+  g_autoptr (CmEvent) event = NULL;
+
+  if (!cm_call_requester (call)->suspended)
+    return TRUE;
+  event = cm_event_store_find (cm_rooms_events (cm_call_node (call)->rooms), target, &failure);
+  if (event != NULL && strcmp (event->sender, cm_call_user (call)) == 0)
+    return TRUE;
+  if (event != NULL || g_error_matches (failure, CM_ERROR, CM_ERROR_NOT_FOUND))
+    return cm_fail (error, CM_ERROR_USER_SUSPENDED, "This account has been suspended");
+  g_propagate_error (error, g_steal_pointer (&failure));
+  return FALSE;
+}
+
 /* PUT /rooms/{roomId}/redact/{eventId}/{txnId}, and without txnId as older clients have it */
 static CmReply *
 redact (CmCall *call, GError **error)
@@ -97,7 +115,7 @@ redact (CmCall *call, GError **error)
       g_strdup_printf ("redact/%s/%s", cm_call_param (call, "roomId"), draft.redacts);
   g_autoptr (CmRoom) room = cm_call_room (call, error);
 
-  if (room == NULL)
+  if (room == NULL || !check_suspended (call, draft.redacts, error))
     return NULL;
   if (strcmp (cm_call_method (call), "PUT") == 0)
     set_transaction (call, &draft, scope);
