@@ -7,21 +7,34 @@
 
 #define SEEN_EVERY_S 60
 
-/* What a suspended account may do beside reading (client-server, "Account suspension"). */
-static const char *const suspended_may[] = {
-  "/_matrix/client/v3/rooms/{roomId}/leave",
-  "/_matrix/client/v3/rooms/{roomId}/redact/{eventId}/{txnId}",
-  "/_matrix/client/v3/rooms/{roomId}/receipt/{receiptType}/{eventId}",
-  "/_matrix/client/v3/rooms/{roomId}/read_markers",
-  "/_matrix/client/v3/sendToDevice/{eventType}/{txnId}",
-  "/_matrix/client/v3/keys/upload",
-  "/_matrix/client/v3/keys/query",
-  "/_matrix/client/v3/keys/claim",
-  "/_matrix/client/v3/keys/signatures/upload",
-  "/_matrix/client/v3/keys/device_signing/upload",
-  "/_matrix/client/v3/account/deactivate",
-  "/_matrix/client/v3/account/password",
-  "/_matrix/client/v3/user/{userId}/filter",
+#define V3 "/_matrix/client/v3"
+
+/* What a suspended account may do beside reading and logging out (client-server, "Account
+ * suspension"). */
+static const struct {
+  const char *method;
+  const char *path;
+} suspended_may[] = {
+  { "POST", V3 "/rooms/{roomId}/leave" },
+  { "PUT", V3 "/rooms/{roomId}/redact/{eventId}/{txnId}" }, /* its own events */
+  { "POST", V3 "/rooms/{roomId}/receipt/{receiptType}/{eventId}" },
+  { "POST", V3 "/rooms/{roomId}/read_markers" },
+  { "PUT", V3 "/sendToDevice/{eventType}/{txnId}" },
+  { "POST", V3 "/keys/upload" },
+  { "POST", V3 "/keys/query" },
+  { "POST", V3 "/keys/claim" },
+  { "POST", V3 "/keys/signatures/upload" },
+  { "POST", V3 "/keys/device_signing/upload" },
+  { "POST", V3 "/room_keys/version" },
+  { "PUT", V3 "/room_keys/version/{version}" },
+  { "PUT", V3 "/room_keys/keys" },
+  { "PUT", V3 "/room_keys/keys/{roomId}" },
+  { "PUT", V3 "/room_keys/keys/{roomId}/{sessionId}" },
+  { "DELETE", V3 "/devices/{deviceId}" },
+  { "POST", V3 "/delete_devices" },
+  { "POST", V3 "/account/deactivate" },
+  { "POST", V3 "/account/password" },
+  { "POST", V3 "/user/{userId}/filter" },
 };
 
 static CmSession *
@@ -90,7 +103,7 @@ suspended_may_call (const CmCall *call)
   if (strcmp (method, "GET") == 0 || strcmp (method, "HEAD") == 0)
     return TRUE;
   for (gsize i = 0; i < G_N_ELEMENTS (suspended_may); i++) {
-    if (strcmp (path, suspended_may[i]) == 0)
+    if (strcmp (path, suspended_may[i].path) == 0 && strcmp (method, suspended_may[i].method) == 0)
       return TRUE;
   }
   return FALSE;

@@ -175,6 +175,30 @@ def test_suspended_moderator_redacts_own_events_only(node, admin, user, other):
     assert other.event(room, others)["content"] == {}
 
 
+def test_suspended_keeps_keys_and_devices_in_order(node, admin, user):
+    """What "Account suspension" recommends to permit: backing keys up, signing in, ending any device."""
+    phone, laptop = user.another_device(), user.another_device()
+    admin.put(suspend_path(user), {"suspended": True})
+    backup = {"algorithm": "m.megolm_backup.v1.curve25519-aes-sha2", "auth_data": {"public_key": "x"}}
+    version = user.post("/room_keys/version", backup)["version"]
+    user.put(f"/room_keys/version/{version}", {**backup, "auth_data": {"public_key": "y"}})
+    session = {"first_message_index": 0, "forwarded_count": 0, "is_verified": True, "session_data": {"ciphertext": "c"}}
+    sessions = {"sessions": {"s": session}}
+    for path, body in (("", {"rooms": {"!r:localhost": sessions}}), ("/!r:localhost", sessions), ("/!r:localhost/s", session)):
+        assert user.put(f"/room_keys/keys{path}?version={version}", body)["count"] == 1
+    user.delete(f"/room_keys/version/{version}", expect=(403, "M_USER_SUSPENDED"))
+
+    tablet = user.another_device()
+    tablet.put(f"/profile/{user.user_id}/displayname", {"displayname": "x"}, expect=(403, "M_USER_SUSPENDED"))
+    auth = {"type": "m.login.password", "identifier": {"type": "m.id.user", "user": user.user_id}, "password": user.password}
+    user.put(f"/devices/{phone.device_id}", {"display_name": "x"}, expect=(403, "M_USER_SUSPENDED"))
+    user.delete(f"/devices/{phone.device_id}", {"auth": auth})
+    user.post("/delete_devices", {"devices": [laptop.device_id], "auth": auth})
+    for gone in (phone, laptop):
+        gone.get("/account/whoami", expect=(401, "M_UNKNOWN_TOKEN"))
+    tablet.post("/logout")
+
+
 def test_suspend(node, admin, user, other):
     room = other.create_room(preset="public_chat")
     second = other.create_room(preset="public_chat")
