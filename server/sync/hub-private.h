@@ -106,6 +106,21 @@ typedef struct {
   gboolean revoked;
 } CmSyncPoll;
 
+/* What a write comes to for those who wait; or something in memory changed. */
+typedef struct {
+  gint64 first;        /* position of the write, and ... */
+  gint64 position;     /* ... its last; 0: it has none */
+  char **rooms;        /* topics */
+  char **users;        /* those of this server */
+  GPtrArray *events;   /* of CmEvent; nullable */
+  GPtrArray *receipts; /* of CmReceipt; nullable */
+  CmEvent *invite;     /* of a user of this server into a room that it is not in; nullable */
+  GBytes *invite_state;
+  char *profile;      /* user id: push rules or ignored users changed; nullable */
+  gboolean ephemeral; /* typing in rooms, presence for users */
+  GHashTable *unread; /* counters that could not be written; nullable */
+} CmHubChange;
+
 struct _CmSyncHub {
   CmNode *node;
   GThread *thread;
@@ -139,6 +154,16 @@ void cm_hub_keys_free (gpointer keys);
 /* hub.c. With the mutex held. */
 CmHubUser *cm_hub_user_activate (CmSyncHub *hub, const char *user_id);
 
+/* hub-change.c */
+void cm_hub_change_free (gpointer change);
+/* Any thread; @rows are taken. */
+void cm_hub_return_dirty (CmSyncHub *hub, GHashTable *rows);
+
+/* hub-apply.c: the hub's thread only. */
+/* Counts and keeps what @change brings; then the hub's position moves, and whom it concerns is
+ * woken. */
+void cm_hub_apply (CmSyncHub *hub, const CmHubChange *change);
+
 /* hub-room.c: the hub's thread only. */
 /* (borrowed) a room of which something is to be told; NULL with @error. @before: of the event that
  * is new in it, or the position so far. */
@@ -171,9 +196,6 @@ void cm_hub_flush (CmSyncHub *hub, gboolean last);
 void cm_hub_take_dirty (CmSyncHub *hub, GHashTable *rows);
 /* Counts what came after the counters were last written. Before the thread is started. */
 gboolean cm_hub_replay (CmSyncHub *hub, GError **error);
-
-/* hub.c. Any thread; @rows are taken. */
-void cm_hub_return_dirty (CmSyncHub *hub, GHashTable *rows);
 
 /* poll.c */
 /* With the mutex held: @user has news. */
