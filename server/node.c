@@ -17,7 +17,7 @@
 #include "server/e2ee/remote-keys.h"
 #include "server/federation-auth.h"
 #include "server/federation.h"
-#include "server/ephemeral.h"
+#include "server/ephemeral/ephemeral.h"
 #include "server/housekeeping.h"
 #include "server/media/media.h"
 #include "server/room-hooks.h"

@@ -3,7 +3,7 @@
 #include "crypto/id.h"
 #include "federation/rooms.h"
 #include "schema/sync.h"
-#include "server/ephemeral.h"
+#include "server/ephemeral/presence.h"
 
 #include <string.h>
 

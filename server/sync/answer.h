@@ -2,7 +2,7 @@
 #pragma once
 
 #include "federation/timeline.h"
-#include "server/ephemeral.h"
+#include "server/ephemeral/presence.h"
 #include "server/sync/request.h"
 
 G_BEGIN_DECLS

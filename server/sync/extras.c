@@ -3,6 +3,7 @@
 #include "schema/sync.h"
 #include "server/e2ee/device-lists.h"
 #include "server/e2ee/to-device.h"
+#include "server/ephemeral/typing.h"
 #include "server/node.h"
 #include "server/push/push-rules.h"
 

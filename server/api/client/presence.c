@@ -2,7 +2,7 @@
 #include "schema/sync.h"
 #include "server/api/body.h"
 #include "server/api/own.h"
-#include "server/ephemeral.h"
+#include "server/ephemeral/presence.h"
 #include "server/node.h"
 #include "server/routes.h"
 

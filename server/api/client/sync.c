@@ -1,4 +1,4 @@
-#include "server/ephemeral.h"
+#include "server/ephemeral/presence.h"
 #include "server/node.h"
 #include "server/routes.h"
 #include "server/sync/hub.h"

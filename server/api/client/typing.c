@@ -1,6 +1,6 @@
 #include "server/api/body.h"
 #include "server/api/own.h"
-#include "server/ephemeral.h"
+#include "server/ephemeral/typing.h"
 #include "server/node.h"
 #include "server/rooms/find.h"
 #include "server/routes.h"

@@ -6,7 +6,8 @@
 #include "schema/ids.h"
 #include "schema/receipt.h"
 #include "server/e2ee/edu.h"
-#include "server/ephemeral.h"
+#include "server/ephemeral/presence.h"
+#include "server/ephemeral/typing.h"
 
 #include <string.h>
 

@@ -1,29 +1,10 @@
-/* What is nobody's history: typing and presence. In memory, with a counter of its own that sync
- * tokens carry beside the stream position. */
+/* Who is there, as his clients or his server say, and who of this server went away in silence. */
 #pragma once
 
 #include "crypto/json-writer.h"
-#include "server/node.h"
+#include "server/ephemeral/ephemeral.h"
 
 G_BEGIN_DECLS
-
-CmEphemeral *cm_ephemeral_new (CmNode *node);
-void cm_ephemeral_free (CmEphemeral *ephemeral);
-
-/* Names this life of the process: counters of another mean nothing. */
-guint32 cm_ephemeral_epoch (CmEphemeral *ephemeral);
-gint64 cm_ephemeral_counter (CmEphemeral *ephemeral);
-/* Now and then, from one thread: whose time is over types no more, and who went away is offline. */
-void cm_ephemeral_tick (CmEphemeral *ephemeral);
-
-/* @user_id types in @room_id for @timeout_ms from now (0: stopped). Wakes the room's syncs; sends
- * it to the room's servers when the user is local. */
-void cm_ephemeral_typing (CmEphemeral *ephemeral, const char *room_id, const char *user_id,
-                          guint timeout_ms);
-/* (transfer full) user ids typing in a room; @counter gets when that last changed, 0: never. */
-GPtrArray *cm_ephemeral_typists (CmEphemeral *ephemeral, const char *room_id, gint64 *counter);
-/* TRUE when somewhere somebody began or ceased to type after @since. */
-gboolean cm_ephemeral_typing_changed (CmEphemeral *ephemeral, gint64 since);
 
 typedef struct {
   char *user_id;
