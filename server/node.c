@@ -1,37 +1,25 @@
 /* How a node comes to life and how it ends: a row for each part, started in order and stopped in
- * reverse. A part may use those above it. To add a part: a pointer in node.h, two short functions
- * and a row here. */
+ * reverse. A part may use those above it. To add a part: a pointer in node.h, a row here, and two
+ * short functions, here or with those of its kind (storage.h, federation.h, edge.h). */
 #include "server/node.h"
 
-#include "crypto/ed25519.h"
-#include "crypto/vault.h"
-#include "schema/cluster.h"
 #include "schema/committer.h"
-#include "schema/ids.h"
-#include "schema/migrate.h"
-#include "schema/server-name.h"
-#include "server/accounts/accounts.h"
 #include "federation/rooms.h"
+#include "server/accounts/accounts.h"
 #include "server/api/federation/send.h"
 #include "server/config/config.h"
 #include "server/e2ee/remote-keys.h"
-#include "server/federation-auth.h"
-#include "server/federation.h"
+#include "server/edge.h"
 #include "server/ephemeral/ephemeral.h"
+#include "server/federation.h"
 #include "server/housekeeping.h"
 #include "server/media/media.h"
-#include "server/room-hooks.h"
-#include "server/rooms/follow-up.h"
 #include "server/participant/control.h"
 #include "server/participant/participant.h"
-#include "server/router/lanes.h"
-#include "server/router/limits.h"
-#include "server/router/router.h"
-#include "server/routes.h"
+#include "server/room-hooks.h"
+#include "server/rooms/follow-up.h"
+#include "server/storage.h"
 #include "server/sync/hub.h"
-
-/* What is left of the five seconds of a stop after this is for the database. */
-#define HTTP_STOP_MS 2000
 
 typedef struct {
   const char *name;
@@ -39,90 +27,6 @@ typedef struct {
   gboolean (*start) (CmNode *node, GError **error);
   void (*stop) (CmNode *node); /* must bear a part that is not there; nullable */
 } Step;
-
-static char *
-data_file (const CmNode *node, const char *name)
-{
-  return g_build_filename (node->config->node.data_dir, name, NULL);
-}
-
-static gboolean
-start_signing_key (CmNode *node, GError **error)
-{
-  node->signing_key = cm_signing_key_load_or_create (node->config->node.signing_key, error);
-  return node->signing_key != NULL;
-}
-
-static void
-stop_signing_key (CmNode *node)
-{
-  g_clear_pointer (&node->signing_key, cm_signing_key_unref);
-}
-
-static gboolean
-start_vault (CmNode *node, GError **error)
-{
-  g_autofree char *path = data_file (node, "vault.key");
-  node->vault = cm_vault_load_or_create (path, error);
-  return node->vault != NULL;
-}
-
-static void
-stop_vault (CmNode *node)
-{
-  g_clear_pointer (&node->vault, cm_vault_unref);
-}
-
-static gboolean
-start_cluster (CmNode *node, GError **error)
-{
-  if (node->config->database.dsn)
-    return TRUE;
-  g_autofree char *dir = data_file (node, "postgresql");
-  node->cluster = node->extent == CM_NODE_SERVE ? cm_cluster_start (dir, node->stop, error)
-                                                : cm_cluster_join (dir, node->stop, error);
-  return node->cluster != NULL;
-}
-
-static void
-stop_cluster (CmNode *node)
-{
-  g_clear_pointer (&node->cluster, cm_cluster_stop);
-}
-
-static gboolean
-start_pool (CmNode *node, GError **error)
-{
-  const char *dsn = node->cluster ? cm_cluster_dsn (node->cluster) : node->config->database.dsn;
-  node->pool = cm_pool_new (dsn, (guint) node->config->database.connections, error);
-  return node->pool != NULL;
-}
-
-static void
-stop_pool (CmNode *node)
-{
-  g_clear_pointer (&node->pool, cm_pool_free);
-}
-
-static gboolean
-migrate (CmNode *node, GError **error)
-{
-  return cm_migrate (node->pool, error) &&
-         cm_server_name_check (node->pool, node->server_name, node->extent == CM_NODE_SERVE, error);
-}
-
-static gboolean
-start_ids (CmNode *node, GError **error)
-{
-  node->ids = cm_ids_new (node->pool, error);
-  return node->ids != NULL;
-}
-
-static void
-stop_ids (CmNode *node)
-{
-  g_clear_pointer (&node->ids, cm_ids_free);
-}
 
 static gboolean
 start_committer (CmNode *node, GError **error)
@@ -237,77 +141,6 @@ stop_media (CmNode *node)
   g_clear_pointer (&node->media, cm_media_store_free);
 }
 
-/* Threads wait for the database more than they compute, so there are more of them than cores. */
-static gboolean
-start_lanes (CmNode *node, GError **error)
-{
-  guint cores = g_get_num_processors ();
-  const guint threads[CM_LANE_LAST] = {
-    [CM_LANE_CLIENT] = 4 + 2 * cores, [CM_LANE_FEDERATION] = 6 + cores,
-    [CM_LANE_INBOX] = 6 + cores,      [CM_LANE_BACKGROUND] = 2,
-    [CM_LANE_BLOCKING] = 4 + cores,   [CM_LANE_REMOTE] = 12 + cores,
-    [CM_LANE_STRANGERS] = 12,
-  };
-  node->lanes = cm_lanes_new (threads);
-  cm_follow_ups_set_lanes (node->follow_ups, node->lanes);
-  return TRUE;
-}
-
-static void
-stop_lanes (CmNode *node)
-{
-  if (node->follow_ups != NULL)
-    cm_follow_ups_set_lanes (node->follow_ups, NULL);
-  if (cm_lanes_free (node->lanes))
-    node->lanes = NULL;
-  else
-    node->abandoned = TRUE;
-}
-
-static gboolean
-start_limits (CmNode *node, GError **error)
-{
-  node->limits = cm_limits_new (node->config->limits.enabled, node->config->limits.rates);
-  return TRUE;
-}
-
-static void
-stop_limits (CmNode *node)
-{
-  g_clear_pointer (&node->limits, cm_limits_free);
-}
-
-static gboolean
-start_router (CmNode *node, GError **error)
-{
-  static const CmAuthenticators authenticators = { cm_accounts_authenticate,
-                                                   cm_federation_authenticate,
-                                                   cm_federation_is_known, cm_federation_meet };
-  node->router = cm_router_new (node, &authenticators, cm_route_tables, cm_n_route_tables);
-  return TRUE;
-}
-
-static void
-stop_router (CmNode *node)
-{
-  g_clear_pointer (&node->router, cm_router_free);
-}
-
-static gboolean
-start_http (CmNode *node, GError **error)
-{
-  node->http = cm_http_server_new (node, g_get_num_processors (), cm_router_head, cm_router_call,
-                                   node->router);
-  cm_http_server_trust (node->http, node->config->node.trusted_proxies);
-  return TRUE;
-}
-
-static void
-stop_http (CmNode *node)
-{
-  g_clear_pointer (&node->http, cm_http_server_free);
-}
-
 static gboolean
 start_account_news (CmNode *node, GError **error)
 {
@@ -339,7 +172,7 @@ stop_participant (CmNode *node)
 static gboolean
 start_control (CmNode *node, GError **error)
 {
-  g_autofree char *path = data_file (node, "control.sock");
+  g_autofree char *path = g_build_filename (node->config->node.data_dir, "control.sock", NULL);
 
   node->control = cm_control_new (node, path, error);
   return node->control != NULL;
@@ -351,30 +184,6 @@ stop_control (CmNode *node)
   g_clear_pointer (&node->control, cm_control_free);
 }
 #endif
-
-/* Last: whoever can connect finds the node ready. */
-static gboolean
-open_listeners (CmNode *node, GError **error)
-{
-  for (gsize i = 0; i < node->config->n_listeners; i++) {
-    const CmListener *listener = &node->config->listeners[i];
-    if (!cm_http_server_listen (node->http, listener, error))
-      return FALSE;
-    g_message ("Listening on %s port %u (%s)", listener->address, listener->port,
-               listener->tls_key ? "TLS" : "plain");
-  }
-  return TRUE;
-}
-
-/* First of the stops: what was accepted is answered while everything that answers is still there.
- */
-static void
-close_listeners (CmNode *node)
-{
-  cm_federation_stop_calls (node);
-  if (node->http)
-    cm_http_server_stop (node->http, HTTP_STOP_MS);
-}
 
 static gboolean
 start_housekeeping (CmNode *node, GError **error)
@@ -404,12 +213,12 @@ hold_no_syncs (CmNode *node)
 }
 
 static const Step steps[] = {
-  { "signing key", CM_NODE_SERVE, start_signing_key, stop_signing_key },
-  { "vault", CM_NODE_TOOL, start_vault, stop_vault },
-  { "private database", CM_NODE_TOOL, start_cluster, stop_cluster },
-  { "database", CM_NODE_TOOL, start_pool, stop_pool },
-  { "migrations", CM_NODE_TOOL, migrate, NULL },
-  { "ids", CM_NODE_TOOL, start_ids, stop_ids },
+  { "signing key", CM_NODE_SERVE, cm_storage_start_signing_key, cm_storage_stop_signing_key },
+  { "vault", CM_NODE_TOOL, cm_storage_start_vault, cm_storage_stop_vault },
+  { "private database", CM_NODE_TOOL, cm_storage_start_cluster, cm_storage_stop_cluster },
+  { "database", CM_NODE_TOOL, cm_storage_start_pool, cm_storage_stop_pool },
+  { "migrations", CM_NODE_TOOL, cm_storage_migrate, NULL },
+  { "ids", CM_NODE_TOOL, cm_storage_start_ids, cm_storage_stop_ids },
   { "federation client", CM_NODE_SERVE, cm_federation_start_client, cm_federation_stop_client },
   { "committer", CM_NODE_SERVE, start_committer, stop_committer },
   { "rooms", CM_NODE_SERVE, start_rooms, stop_rooms },
@@ -422,15 +231,15 @@ static const Step steps[] = {
   { "inbox", CM_NODE_SERVE, cm_federation_start_inbox, cm_federation_stop_inbox },
   { "accounts", CM_NODE_TOOL, start_accounts, stop_accounts },
   { "remote keys", CM_NODE_SERVE, start_remote_keys, stop_remote_keys },
-  { "limits", CM_NODE_SERVE, start_limits, stop_limits },
+  { "limits", CM_NODE_SERVE, cm_edge_start_limits, cm_edge_stop_limits },
   { "media", CM_NODE_SERVE, start_media, stop_media },
-  { "lanes", CM_NODE_SERVE, start_lanes, stop_lanes },
+  { "lanes", CM_NODE_SERVE, cm_edge_start_lanes, cm_edge_stop_lanes },
   { "housekeeping", CM_NODE_SERVE, start_housekeeping, stop_housekeeping },
-  { "router", CM_NODE_SERVE, start_router, stop_router },
-  { "edge", CM_NODE_SERVE, start_http, stop_http },
+  { "router", CM_NODE_SERVE, cm_edge_start_router, cm_edge_stop_router },
+  { "edge", CM_NODE_SERVE, cm_edge_start_http, cm_edge_stop_http },
   { "sync", CM_NODE_SERVE, start_sync, stop_sync },
   { "account news", CM_NODE_SERVE, start_account_news, stop_account_news },
-  { "listeners", CM_NODE_SERVE, open_listeners, close_listeners },
+  { "listeners", CM_NODE_SERVE, cm_edge_open, cm_edge_close },
 #ifdef CM_WITH_OLM
   /* A client of this very node: it stops while its polls are still answered. */
   { "participant", CM_NODE_SERVE, start_participant, stop_participant },
@@ -443,7 +252,7 @@ gboolean
 cm_node_stop (CmNode *node)
 {
   for (gsize i = G_N_ELEMENTS (steps); i > 0; i--) {
-    if (!steps[i - 1].stop || (node->abandoned && steps[i - 1].stop != stop_cluster))
+    if (!steps[i - 1].stop || (node->abandoned && steps[i - 1].stop != cm_storage_stop_cluster))
       continue;
     gint64 began = g_get_monotonic_time ();
     steps[i - 1].stop (node);
