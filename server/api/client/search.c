@@ -1,11 +1,10 @@
 /* POST /search: in the rooms that the caller is in. */
-#include "schema/membership.h"
-#include "schema/search.h"
 #include "server/api/body.h"
 #include "server/client-event.h"
 #include "server/node.h"
 #include "server/rooms/history.h"
 #include "server/rooms/page-token.h"
+#include "server/rooms/search.h"
 #include "server/routes.h"
 
 #include <string.h>
@@ -15,10 +14,6 @@
 #define DEFAULT_CONTEXT 5
 #define MAX_CONTEXT     20
 #define MAX_TERM        512
-/* Hits are counted and paged as the caller may see them, so that neither number tells of what he
- * may not (class search-oracle): so many are looked at, in portions. */
-#define MAX_SCANNED 1000
-#define PORTION     500
 
 static const char *const all_keys[] = { "content.body", "content.name", "content.topic", NULL };
 
@@ -32,10 +27,7 @@ typedef struct {
   char **keys;
   gint64 offset, limit;
   CmEventFilter *filter;
-  gint64 count;
-  gboolean more;
-  GPtrArray *events; /* of CmEvent, in order */
-  GArray *ranks;     /* of double, parallel */
+  CmRoomSearchPage *found;
 } Search;
 
 static void
@@ -43,8 +35,7 @@ search_clear (Search *search)
 {
   g_clear_pointer (&search->keys, g_strfreev);
   g_clear_pointer (&search->filter, cm_event_filter_free);
-  g_clear_pointer (&search->events, g_ptr_array_unref);
-  g_clear_pointer (&search->ranks, g_array_unref);
+  g_clear_pointer (&search->found, cm_room_search_page_free);
 }
 G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (Search, search_clear)
 
@@ -130,102 +121,20 @@ read_search (CmCall *call, Search *search, GError **error)
   return TRUE;
 }
 
-/* (transfer full) syms of the caller's rooms, of those that the filter wants. */
-static GArray *
-rooms_to_search (const Search *search, GError **error)
-{
-  CmNode *node = search->viewer.node;
-  g_autoptr (GArray) syms = g_array_new (FALSE, FALSE, sizeof (gint64));
-  gint64 user = cm_sym (node->ids, search->viewer.user_id, error);
-  g_auto (GStrv) rooms = NULL;
-
-  if (user == 0)
-    return NULL;
-  {
-    g_autoptr (CmDb) db = cm_pool_get (node->pool, error);
-    rooms = db != NULL ? cm_membership_rooms (db, user, "join", error) : NULL;
-  }
-  for (gsize i = 0; rooms != NULL && rooms[i] != NULL; i++) {
-    if (!cm_event_filter_wants_room (search->filter, rooms[i]))
-      continue;
-    gint64 sym = cm_sym (node->ids, rooms[i], error);
-    if (sym == 0)
-      return NULL;
-    g_array_append_val (syms, sym);
-  }
-  return rooms != NULL ? g_steal_pointer (&syms) : NULL;
-}
-
-/* (transfer full) of CmSearchHit: a portion of all that match. */
-static GArray *
-find_hits (const Search *search, GArray *rooms, gint64 offset, GError **error)
-{
-  const CmSearchQuery query = { .term = search->term,
-                                .rooms = rooms,
-                                .keys = (const char *const *) search->keys,
-                                .by_rank = search->by_rank,
-                                .offset = offset,
-                                .limit = PORTION };
-  g_autoptr (CmDb) db = cm_pool_get (search->viewer.node->pool, error);
-
-  return db != NULL ? cm_search_find (db, &query, error) : NULL;
-}
-
-static double
-rank_of (const GArray *hits, gint64 number)
-{
-  for (guint i = 0; i < hits->len; i++)
-    if (g_array_index (hits, CmSearchHit, i).event == number)
-      return g_array_index (hits, CmSearchHit, i).rank;
-  return 0;
-}
-
-/* Counts those of @hits that may be seen and are wanted, and keeps those of the page. */
-static gboolean
-take_hits (Search *search, const GArray *hits, GError **error)
-{
-  CmRooms *rooms = search->viewer.node->rooms;
-  g_autofree gint64 *numbers = g_new (gint64, hits->len + 1);
-
-  for (guint i = 0; i < hits->len; i++)
-    numbers[i] = g_array_index (hits, CmSearchHit, i).event;
-  g_autoptr (GPtrArray) events =
-      cm_event_store_get_many (cm_rooms_events (rooms), numbers, hits->len, error);
-  if (events == NULL || !cm_timeline_filter_for_user (rooms, events, search->viewer.user_id, error))
-    return FALSE;
-  for (guint i = 0; i < events->len; i++) {
-    CmEvent *event = events->pdata[i];
-    if (cm_rooms_is_erased (rooms, event) ||
-        !cm_event_filter_wants (search->filter, event->type, event->sender, event->content))
-      continue;
-    gint64 place = search->count++;
-    if (place < search->offset || place >= search->offset + search->limit)
-      continue;
-    double rank = rank_of (hits, event->number);
-    g_ptr_array_add (search->events, cm_event_ref (event));
-    g_array_append_val (search->ranks, rank);
-  }
-  return TRUE;
-}
-
 static gboolean
 run_search (Search *search, GError **error)
 {
-  g_autoptr (GArray) rooms = rooms_to_search (search, error);
-  gboolean end = FALSE;
+  const CmRoomSearchQuery query = { .node = search->viewer.node,
+                                    .user_id = search->viewer.user_id,
+                                    .term = search->term,
+                                    .keys = (const char *const *) search->keys,
+                                    .by_rank = search->by_rank,
+                                    .filter = search->filter,
+                                    .offset = search->offset,
+                                    .limit = search->limit };
 
-  search->events = g_ptr_array_new_with_free_func ((GDestroyNotify) cm_event_unref);
-  search->ranks = g_array_new (FALSE, FALSE, sizeof (double));
-  if (rooms == NULL)
-    return FALSE;
-  for (gint64 scanned = 0; scanned < MAX_SCANNED && !end; scanned += PORTION) {
-    g_autoptr (GArray) hits = find_hits (search, rooms, scanned, error);
-    if (hits == NULL || !take_hits (search, hits, error))
-      return FALSE;
-    end = hits->len < PORTION;
-  }
-  search->more = search->count > search->offset + search->limit;
-  return TRUE;
+  search->found = cm_room_search (&query, error);
+  return search->found != NULL;
 }
 
 /* One side of a result's context; @cut gets where it ends. */
@@ -302,16 +211,17 @@ put_context (const Search *search, CmJsonWriter *writer, const CmEvent *event, G
 static gboolean
 put_results (const Search *search, CmJsonWriter *writer, GError **error)
 {
-  g_autoptr (GPtrArray) shown = cm_client_events (&search->viewer, search->events, error);
+  g_autoptr (GPtrArray) shown = cm_client_events (&search->viewer, search->found->events, error);
 
   if (shown == NULL)
     return FALSE;
   cm_json_open_array (writer, "results");
   for (guint i = 0; i < shown->len; i++) {
     cm_json_open_object (writer, NULL);
-    cm_json_put_double (writer, "rank", g_array_index (search->ranks, double, i));
+    cm_json_put_double (writer, "rank", g_array_index (search->found->ranks, double, i));
     cm_json_put_bytes (writer, "result", shown->pdata[i]);
-    if (search->context != NULL && !put_context (search, writer, search->events->pdata[i], error))
+    if (search->context != NULL &&
+        !put_context (search, writer, search->found->events->pdata[i], error))
       return FALSE;
     cm_json_close (writer);
   }
@@ -352,8 +262,8 @@ put_state (const Search *search, CmJsonWriter *writer, GError **error)
   if (!cm_json_get_boolean (search->criteria, "include_state", FALSE))
     return TRUE;
   cm_json_open_object (writer, "state");
-  for (guint i = 0; i < search->events->len; i++) {
-    const CmEvent *event = search->events->pdata[i];
+  for (guint i = 0; i < search->found->events->len; i++) {
+    const CmEvent *event = search->found->events->pdata[i];
     if (!g_hash_table_add (seen, event->room_id))
       continue;
     g_autoptr (CmRoomView) view = cm_rooms_view (viewer.node->rooms, event->room_id, error);
@@ -374,16 +284,16 @@ put_group (const Search *search, CmJsonWriter *writer, const char *by)
   gint64 order = 1;
 
   cm_json_open_object (writer, by);
-  for (guint i = 0; i < search->events->len; i++) {
-    const CmEvent *first = search->events->pdata[i];
+  for (guint i = 0; i < search->found->events->len; i++) {
+    const CmEvent *first = search->found->events->pdata[i];
     const char *value = by_room ? first->room_id : first->sender;
     if (!g_hash_table_add (seen, (gpointer) value))
       continue;
     cm_json_open_object (writer, value);
     cm_json_put_integer (writer, "order", order++);
     cm_json_open_array (writer, "results");
-    for (guint j = i; j < search->events->len; j++) {
-      const CmEvent *event = search->events->pdata[j];
+    for (guint j = i; j < search->found->events->len; j++) {
+      const CmEvent *event = search->found->events->pdata[j];
       if (strcmp (by_room ? event->room_id : event->sender, value) == 0)
         cm_json_put_text (writer, NULL, event->event_id);
     }
@@ -422,12 +332,12 @@ put_found (const Search *search, CmJsonWriter *writer, GError **error)
   g_autofree char *next = g_strdup_printf ("o%" G_GINT64_FORMAT, search->offset + search->limit);
 
   cm_json_open_object (writer, "room_events");
-  cm_json_put_integer (writer, "count", search->count);
+  cm_json_put_integer (writer, "count", search->found->count);
   put_highlights (search, writer);
   if (!put_results (search, writer, error) || !put_state (search, writer, error))
     return FALSE;
   put_groups (search, writer);
-  if (search->more)
+  if (search->found->more)
     cm_json_put_text (writer, "next_batch", next);
   cm_json_close (writer);
   return TRUE;
