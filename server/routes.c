@@ -27,6 +27,7 @@ const CmRoute *const cm_route_tables[] = {
   cm_routes_initial_sync,
   cm_routes_join,
   cm_routes_key_backup,
+  cm_routes_key_backup_versions,
   cm_routes_key_changes,
   cm_routes_keys,
   cm_routes_login,

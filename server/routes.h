@@ -29,6 +29,7 @@ extern const CmRoute cm_routes_hierarchy[];
 extern const CmRoute cm_routes_initial_sync[];
 extern const CmRoute cm_routes_join[];
 extern const CmRoute cm_routes_key_backup[];
+extern const CmRoute cm_routes_key_backup_versions[];
 extern const CmRoute cm_routes_key_changes[];
 extern const CmRoute cm_routes_keys[];
 extern const CmRoute cm_routes_login[];

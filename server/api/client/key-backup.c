@@ -1,5 +1,6 @@
+/* The room keys in a backup, all at once, a room's or a session's. */
 #include "crypto/id.h"
-#include "schema/key-backup.h"
+#include "server/api/client/key-backup-private.h"
 #include "server/node.h"
 #include "server/routes.h"
 
@@ -7,175 +8,6 @@
 
 /* Sessions of one upload: a full backup of a busy account comes in parts of a few hundred. */
 #define MAX_SESSIONS 20000
-
-static CmDb *
-database (CmCall *call, GError **error)
-{
-  return cm_pool_get (cm_call_node (call)->pool, error);
-}
-
-/* "Versions" are numbers to us and texts to clients: what is no number is no version that we gave
- * out. */
-static gboolean
-parse_version (const char *text, gint64 *version, GError **error)
-{
-  guint64 number;
-
-  if (text == NULL) {
-    g_set_error (error, CM_ERROR, CM_ERROR_MISSING_PARAM, "version is missing");
-    return FALSE;
-  }
-  if (!g_ascii_string_to_unsigned (text, 10, 1, G_MAXINT32, &number, NULL)) {
-    g_set_error (error, CM_ERROR, CM_ERROR_NOT_FOUND, "There is no such backup version");
-    return FALSE;
-  }
-  *version = (gint64) number;
-  return TRUE;
-}
-
-static CmReply *
-reply_version (const CmKeyBackup *backup)
-{
-  g_autofree char *version = g_strdup_printf ("%" G_GINT64_FORMAT, backup->version);
-  g_autofree char *etag = g_strdup_printf ("%" G_GINT64_FORMAT, backup->etag);
-  g_autoptr (CmJsonWriter) writer = cm_json_writer_new ();
-
-  cm_json_open_object (writer, NULL);
-  cm_json_put_text (writer, "algorithm", backup->algorithm);
-  cm_json_put_bytes (writer, "auth_data", backup->auth_data);
-  cm_json_put_integer (writer, "count", backup->count);
-  cm_json_put_text (writer, "etag", etag);
-  cm_json_put_text (writer, "version", version);
-  cm_json_close (writer);
-  return cm_reply_json (writer);
-}
-
-static CmReply *
-reply_count (CmDb *db, const char *user_id, gint64 version, GError **error)
-{
-  g_autoptr (CmKeyBackup) backup = cm_key_backup_find (db, user_id, version, error);
-
-  if (backup == NULL)
-    return NULL;
-  g_autofree char *etag = g_strdup_printf ("%" G_GINT64_FORMAT, backup->etag);
-  g_autoptr (CmJsonWriter) writer = cm_json_writer_new ();
-  cm_json_open_object (writer, NULL);
-  cm_json_put_integer (writer, "count", backup->count);
-  cm_json_put_text (writer, "etag", etag);
-  cm_json_close (writer);
-  return cm_reply_json (writer);
-}
-
-/* What a client keeps to itself: an object by the specification, a text of some older clients. It
- * is opaque here (CVE-2021-44538). */
-static const CmJson *
-opaque (const CmJson *object, const char *key)
-{
-  const CmJson *value = cm_json_get (object, key);
-  CmJsonType type = cm_json_type (value);
-
-  return type == CM_JSON_OBJECT || type == CM_JSON_STRING ? value : NULL;
-}
-
-/* algorithm and auth_data of a body; the latter in canonical form, as bytes. */
-static gboolean
-read_auth_data (CmCall *call, const char **algorithm, GBytes **auth_data, GError **error)
-{
-  const CmJson *data = opaque (cm_call_json (call), "auth_data");
-
-  *algorithm = cm_json_get_text (cm_call_json (call), "algorithm");
-  if (*algorithm == NULL || data == NULL) {
-    g_set_error (error, CM_ERROR, CM_ERROR_BAD_JSON,
-                 "algorithm must be a string and auth_data an object");
-    return FALSE;
-  }
-  *auth_data = cm_json_canonical (data, NULL, error);
-  return *auth_data != NULL;
-}
-
-static CmReply *
-create_version (CmCall *call, GError **error)
-{
-  g_autoptr (GBytes) auth_data = NULL;
-  const char *algorithm;
-
-  if (!read_auth_data (call, &algorithm, &auth_data, error))
-    return NULL;
-  g_autoptr (CmDb) db = database (call, error);
-  gint64 version =
-      db != NULL ? cm_key_backup_new (db, cm_call_user (call), algorithm, auth_data, error) : 0;
-  if (version == 0)
-    return NULL;
-  g_autofree char *text = g_strdup_printf ("%" G_GINT64_FORMAT, version);
-  g_autoptr (CmJsonWriter) writer = cm_json_writer_new ();
-  cm_json_open_object (writer, NULL);
-  cm_json_put_text (writer, "version", text);
-  cm_json_close (writer);
-  return cm_reply_json (writer);
-}
-
-static CmReply *
-get_current_version (CmCall *call, GError **error)
-{
-  g_autoptr (CmDb) db = database (call, error);
-  g_autoptr (CmKeyBackup) backup =
-      db != NULL ? cm_key_backup_find (db, cm_call_user (call), 0, error) : NULL;
-
-  return backup != NULL ? reply_version (backup) : NULL;
-}
-
-static CmReply *
-get_version (CmCall *call, GError **error)
-{
-  gint64 version;
-
-  if (!parse_version (cm_call_param (call, "version"), &version, error))
-    return NULL;
-  g_autoptr (CmDb) db = database (call, error);
-  g_autoptr (CmKeyBackup) backup =
-      db != NULL ? cm_key_backup_find (db, cm_call_user (call), version, error) : NULL;
-  return backup != NULL ? reply_version (backup) : NULL;
-}
-
-static CmReply *
-set_version (CmCall *call, GError **error)
-{
-  const char *named = cm_json_get_text (cm_call_json (call), "version");
-  g_autoptr (GBytes) auth_data = NULL;
-  const char *algorithm;
-  gint64 version;
-
-  if (!parse_version (cm_call_param (call, "version"), &version, error) ||
-      !read_auth_data (call, &algorithm, &auth_data, error))
-    return NULL;
-  g_autoptr (CmDb) db = database (call, error);
-  g_autoptr (CmKeyBackup) backup =
-      db != NULL ? cm_key_backup_find (db, cm_call_user (call), version, error) : NULL;
-  if (backup == NULL)
-    return NULL;
-  if ((named != NULL && strcmp (named, cm_call_param (call, "version")) != 0) ||
-      strcmp (algorithm, backup->algorithm) != 0) {
-    g_set_error (error, CM_ERROR, CM_ERROR_INVALID_PARAM,
-                 "A backup keeps its version and its algorithm");
-    return NULL;
-  }
-  return cm_key_backup_set_auth_data (db, cm_call_user (call), version, auth_data, error)
-             ? cm_reply_empty ()
-             : NULL;
-}
-
-static CmReply *
-delete_version (CmCall *call, GError **error)
-{
-  gint64 version;
-
-  if (!parse_version (cm_call_param (call, "version"), &version, error))
-    return NULL;
-  g_autoptr (CmDb) db = database (call, error);
-  return db != NULL && cm_key_backup_delete (db, cm_call_user (call), version, error)
-             ? cm_reply_empty ()
-             : NULL;
-}
 
 /* Whose room it is, and whether there is one, is the client's to know. */
 static gboolean
@@ -194,7 +26,7 @@ read_session (const char *room_id, const char *session_id, const CmJson *json, G
                                   cm_json_get_integer (json, "first_message_index", -1),
                               .forwarded_count = cm_json_get_integer (json, "forwarded_count", -1),
                               .is_verified = cm_json_get_boolean (json, "is_verified", FALSE) };
-  const CmJson *data = opaque (json, "session_data");
+  const CmJson *data = cm_backup_opaque (json, "session_data");
 
   if (!is_name (room_id) || room_id[0] != '!' || !is_name (session_id) || data == NULL ||
       session.first_message_index < 0 || session.forwarded_count < 0 ||
@@ -270,6 +102,22 @@ sessions_of (CmCall *call, const char *room_id, const char *session_id, GError *
 }
 
 static CmReply *
+reply_count (CmDb *db, const char *user_id, gint64 version, GError **error)
+{
+  g_autoptr (CmKeyBackup) backup = cm_key_backup_find (db, user_id, version, error);
+
+  if (backup == NULL)
+    return NULL;
+  g_autofree char *etag = g_strdup_printf ("%" G_GINT64_FORMAT, backup->etag);
+  g_autoptr (CmJsonWriter) writer = cm_json_writer_new ();
+  cm_json_open_object (writer, NULL);
+  cm_json_put_integer (writer, "count", backup->count);
+  cm_json_put_text (writer, "etag", etag);
+  cm_json_close (writer);
+  return cm_reply_json (writer);
+}
+
+static CmReply *
 wrong_version (gint64 current)
 {
   g_autofree char *text = g_strdup_printf ("%" G_GINT64_FORMAT, current);
@@ -289,12 +137,12 @@ put_keys (CmCall *call, const char *room_id, const char *session_id, GError **er
   const char *user_id = cm_call_user (call);
   gint64 version;
 
-  if (!parse_version (cm_call_query (call, "version"), &version, error))
+  if (!cm_backup_version_parse (cm_call_query (call, "version"), &version, error))
     return NULL;
   g_autoptr (GArray) sessions = sessions_of (call, room_id, session_id, error);
   if (sessions == NULL)
     return NULL;
-  g_autoptr (CmDb) db = database (call, error);
+  g_autoptr (CmDb) db = cm_pool_get (cm_call_node (call)->pool, error);
   g_autoptr (CmKeyBackup) current = db != NULL ? cm_key_backup_find (db, user_id, 0, error) : NULL;
   if (current == NULL)
     return NULL;
@@ -344,9 +192,9 @@ get_keys (CmCall *call, const char *room_id, const char *session_id, GError **er
   g_autoptr (CmJsonWriter) writer = cm_json_writer_new ();
   gint64 version;
 
-  if (!parse_version (cm_call_query (call, "version"), &version, error))
+  if (!cm_backup_version_parse (cm_call_query (call, "version"), &version, error))
     return NULL;
-  g_autoptr (CmDb) db = database (call, error);
+  g_autoptr (CmDb) db = cm_pool_get (cm_call_node (call)->pool, error);
   g_autoptr (CmKeyBackup) backup =
       db != NULL ? cm_key_backup_find (db, cm_call_user (call), version, error) : NULL;
   g_autoptr (CmRows) rows = backup != NULL ? cm_key_backup_get (db, cm_call_user (call), version,
@@ -378,9 +226,9 @@ delete_keys (CmCall *call, const char *room_id, const char *session_id, GError *
 {
   gint64 version;
 
-  if (!parse_version (cm_call_query (call, "version"), &version, error))
+  if (!cm_backup_version_parse (cm_call_query (call, "version"), &version, error))
     return NULL;
-  g_autoptr (CmDb) db = database (call, error);
+  g_autoptr (CmDb) db = cm_pool_get (cm_call_node (call)->pool, error);
   g_autoptr (CmKeyBackup) backup =
       db != NULL ? cm_key_backup_find (db, cm_call_user (call), version, error) : NULL;
   if (backup == NULL ||
@@ -409,20 +257,9 @@ FORMS (get_keys)
 FORMS (delete_keys)
 
 #define KEYS     "/_matrix/client/v3/room_keys/keys"
-#define VERSION  "/_matrix/client/v3/room_keys/version"
 #define MAX_BODY (16 * 1024 * 1024)
 
 const CmRoute cm_routes_key_backup[] = {
-  { "POST", VERSION, CM_AUTH_TOKEN, CM_LIMIT_READ, CM_LANE_CLIENT, CM_BODY_JSON, create_version,
-    0 },
-  { "GET", VERSION, CM_AUTH_TOKEN, CM_LIMIT_READ, CM_LANE_CLIENT, CM_BODY_NONE, get_current_version,
-    0 },
-  { "GET", VERSION "/{version}", CM_AUTH_TOKEN, CM_LIMIT_READ, CM_LANE_CLIENT, CM_BODY_NONE,
-    get_version, 0 },
-  { "PUT", VERSION "/{version}", CM_AUTH_TOKEN, CM_LIMIT_READ, CM_LANE_CLIENT, CM_BODY_JSON,
-    set_version, 0 },
-  { "DELETE", VERSION "/{version}", CM_AUTH_TOKEN, CM_LIMIT_READ, CM_LANE_CLIENT, CM_BODY_NONE,
-    delete_version, 0 },
   { "PUT", KEYS, CM_AUTH_TOKEN, CM_LIMIT_HEAVY, CM_LANE_CLIENT, CM_BODY_JSON, put_keys_all,
     MAX_BODY },
   { "GET", KEYS, CM_AUTH_TOKEN, CM_LIMIT_READ, CM_LANE_CLIENT, CM_BODY_NONE, get_keys_all, 0 },
