@@ -35,6 +35,16 @@ gboolean cm_db_send_args (CmDb *db, const CmSql *sql, const CmArgs *args, GError
  */
 gboolean cm_db_send_quietly (CmDb *db, const CmSql *sql, GError **error);
 
+/* db-failure.c */
+/* Always FALSE: sets what @code is to a caller, or CM_ERROR_UNAVAILABLE when the connection is
+ * lost. */
+gboolean cm_db_fail (CmDb *db, CmError code, GError **error);
+/* Notes what @result, of @sql (nullable), says went wrong. Of what follows in an aborted pipeline
+ * only the first failure counts. */
+void cm_db_note_failure (CmDb *db, const PGresult *result, const CmSql *sql);
+/* Logs why @conn did not come about. */
+void cm_db_fail_to_connect (const PGconn *conn, GError **error);
+
 /* (transfer full) of @result. */
 CmRows *cm_rows_new (PGresult *result);
 gint64 cm_rows_affected (const CmRows *rows);

@@ -40,87 +40,6 @@ on_notice (void *data, const PGresult *result)
   g_debug ("PostgreSQL: %s", PQresultErrorField (result, PG_DIAG_MESSAGE_PRIMARY));
 }
 
-/* libpq's messages go on with guesses on further lines. */
-static void
-warn (const char *what, const char *message)
-{
-  g_warning ("%s: %.*s", what, (int) strcspn (message, "\n"), message);
-}
-
-static void
-set_unavailable (GError **error)
-{
-  g_set_error_literal (error, CM_ERROR, CM_ERROR_UNAVAILABLE, "The database is not available");
-}
-
-/* Always FALSE. */
-static gboolean
-fail (CmDb *db, CmError code, GError **error)
-{
-  if (code == CM_ERROR_UNAVAILABLE || PQstatus (db->conn) != CONNECTION_OK)
-    set_unavailable (error);
-  else if (code == CM_ERROR_CONFLICT)
-    g_set_error_literal (error, CM_ERROR, code, "This conflicts with what was stored meanwhile");
-  else
-    g_set_error_literal (error, CM_ERROR, CM_ERROR_DATABASE, "The database failed");
-  return FALSE;
-}
-
-/* SQLSTATE by class or whole; the first row that is a prefix decides. */
-static const struct {
-  const char *prefix;
-  CmError code;
-} sqlstates[] = {
-  { "23505", CM_ERROR_CONFLICT },    /* unique_violation */
-  { "40001", CM_ERROR_CONFLICT },    /* serialization_failure */
-  { "40P01", CM_ERROR_CONFLICT },    /* deadlock_detected */
-  { "57P0", CM_ERROR_UNAVAILABLE },  /* shutting down, starting up, dropped */
-  { "08", CM_ERROR_UNAVAILABLE },    /* connection exceptions */
-  { "53300", CM_ERROR_UNAVAILABLE }, /* too_many_connections */
-  { "25006",
-    CM_ERROR_UNAVAILABLE }, /* read_only_sql_transaction: a standby, in the middle of a failover */
-  { "25P03", CM_ERROR_UNAVAILABLE }, /* idle_in_transaction_session_timeout */
-};
-
-static CmError
-code_of_sqlstate (const char *sqlstate)
-{
-  for (gsize i = 0; i < G_N_ELEMENTS (sqlstates); i++) {
-    if (g_str_has_prefix (sqlstate, sqlstates[i].prefix))
-      return sqlstates[i].code;
-  }
-  return CM_ERROR_DATABASE;
-}
-
-/* Tells the log what failed without the values: messages of class 22 (data exception) and P0
- * (raised) quote them, and so do all details. */
-static void
-log_failure (const PGresult *result, const CmSql *sql, const char *sqlstate, CmError code)
-{
-  gboolean quotes = g_str_has_prefix (sqlstate, "22") || g_str_has_prefix (sqlstate, "P0");
-  const char *message = quotes ? NULL : PQresultErrorField (result, PG_DIAG_MESSAGE_PRIMARY);
-  g_log (G_LOG_DOMAIN, code == CM_ERROR_CONFLICT ? G_LOG_LEVEL_DEBUG : G_LOG_LEVEL_WARNING,
-         "SQL statement %s failed: SQLSTATE %s %s", sql != NULL ? sql->name : "(script)", sqlstate,
-         message != NULL ? message : "");
-}
-
-/* Notes what @result says went wrong. Of what follows in an aborted pipeline only the first failure
- * counts. */
-static void
-note_failure (CmDb *db, const PGresult *result, const CmSql *sql)
-{
-  if (PQresultStatus (result) == PGRES_PIPELINE_ABORTED)
-    return;
-  const char *sqlstate = PQresultErrorField (result, PG_DIAG_SQLSTATE);
-  if (sqlstate == NULL) { /* libpq's own: the connection broke */
-    warn ("Connection to PostgreSQL lost", PQresultErrorMessage (result));
-    db->failure = CM_ERROR_UNAVAILABLE;
-    return;
-  }
-  db->failure = code_of_sqlstate (sqlstate);
-  log_failure (result, sql, sqlstate, db->failure);
-}
-
 static gboolean
 setup_session (PGconn *conn)
 {
@@ -142,9 +61,8 @@ cm_db_open (const char *dsn, CmPool *pool, GError **error)
   PGconn *conn = PQconnectdbParams (keywords, values, 1);
   PQsetNoticeReceiver (conn, on_notice, NULL);
   if (PQstatus (conn) != CONNECTION_OK || !setup_session (conn)) {
-    warn ("Cannot connect to PostgreSQL", PQerrorMessage (conn));
+    cm_db_fail_to_connect (conn, error);
     PQfinish (conn);
-    set_unavailable (error);
     return NULL;
   }
   CmDb *db = g_new0 (CmDb, 1);
@@ -227,11 +145,11 @@ send_prepared (CmDb *db, const CmSql *sql, const CmArgs *args, PendingKind kind,
 {
   if (!prepare (db, sql) || !PQsendQueryPrepared (db->conn, sql->name, args->n, args->values,
                                                   args->lengths, args->formats, 1))
-    return fail (db, CM_ERROR_UNKNOWN, error);
+    return cm_db_fail (db, CM_ERROR_UNKNOWN, error);
   push (db, kind, sql);
   db->unflushed += args->size + 64;
   if (db->unflushed > FLUSH_SIZE && !flush (db))
-    return fail (db, CM_ERROR_UNKNOWN, error);
+    return cm_db_fail (db, CM_ERROR_UNKNOWN, error);
   return TRUE;
 }
 
@@ -285,7 +203,7 @@ take_sync (CmDb *db)
     PGresult *result = PQgetResult (db->conn);
     gboolean is_sync = PQresultStatus (result) == PGRES_PIPELINE_SYNC;
     if (result != NULL && !is_sync) {
-      note_failure (db, result, NULL);
+      cm_db_note_failure (db, result, NULL);
       ok = FALSE;
     }
     nothing += result == NULL;
@@ -335,7 +253,7 @@ take_result (CmDb *db, const CmPending *pending)
   if (result == NULL)
     db->failure = CM_ERROR_UNAVAILABLE;
   else
-    note_failure (db, result, pending->sql);
+    cm_db_note_failure (db, result, pending->sql);
   PQclear (result);
   if (pending->kind == PENDING_PREPARE)
     g_hash_table_remove (db->prepared, pending->sql->name);
@@ -364,7 +282,7 @@ receive (CmDb *db, GError **error)
     CmError sync_failure = take_syncs (db);
     if (result != NULL && sync_failure == CM_ERROR_UNKNOWN)
       return cm_rows_new (result);
-    fail (db, result != NULL ? sync_failure : failure, error);
+    cm_db_fail (db, result != NULL ? sync_failure : failure, error);
     PQclear (result);
     return NULL;
   }
@@ -422,12 +340,12 @@ cm_db_script (CmDb *db, const char *script, GError **error)
 {
   cm_db_drain (db);
   if (!PQexitPipelineMode (db->conn))
-    return fail (db, CM_ERROR_UNKNOWN, error);
+    return cm_db_fail (db, CM_ERROR_UNKNOWN, error);
   PGresult *result = PQexec (db->conn, script);
   gboolean ok = is_success (result) || PQresultStatus (result) == PGRES_EMPTY_QUERY;
   if (!ok) {
-    note_failure (db, result, NULL);
-    fail (db, db->failure, error);
+    cm_db_note_failure (db, result, NULL);
+    cm_db_fail (db, db->failure, error);
   }
   db->failure = CM_ERROR_UNKNOWN;
   PQclear (result);
