@@ -198,12 +198,6 @@ stop_housekeeping (CmNode *node)
   g_clear_pointer (&node->housekeeping, cm_housekeeping_free);
 }
 
-static gboolean
-hold_syncs (CmNode *node, GError **error)
-{
-  return TRUE;
-}
-
 /* Before those parts of the node stop that wait for such an answer themselves. */
 static void
 hold_no_syncs (CmNode *node)
@@ -239,13 +233,15 @@ static const Step steps[] = {
   { "edge", CM_NODE_SERVE, cm_edge_start_http, cm_edge_stop_http },
   { "sync", CM_NODE_SERVE, start_sync, stop_sync },
   { "account news", CM_NODE_SERVE, start_account_news, stop_account_news },
-  { "listeners", CM_NODE_SERVE, cm_edge_open, cm_edge_close },
+  { "calls from outside", CM_NODE_SERVE, NULL, cm_edge_close },
 #ifdef CM_WITH_OLM
   /* A client of this very node: it stops while its polls are still answered. */
   { "participant", CM_NODE_SERVE, start_participant, stop_participant },
   { "control socket", CM_NODE_SERVE, start_control, stop_control },
 #endif
-  { "held syncs", CM_NODE_SERVE, hold_syncs, hold_no_syncs },
+  { "held syncs", CM_NODE_SERVE, NULL, hold_no_syncs },
+  /* Last: whoever can connect finds a node that is ready. */
+  { "listeners", CM_NODE_SERVE, cm_edge_open, NULL },
 };
 
 gboolean
@@ -274,7 +270,7 @@ cm_node_start (const CmConfig *config, CmNodeExtent extent, GCancellable *stop, 
   node->stop = stop;
   node->server_name = config->node.server_name;
   for (gsize i = 0; i < G_N_ELEMENTS (steps); i++) {
-    if (steps[i].extent > extent)
+    if (!steps[i].start || steps[i].extent > extent)
       continue;
     gint64 began = g_get_monotonic_time ();
     if (!steps[i].start (node, error)) {
