@@ -157,6 +157,7 @@ publish (CmSyncHub *hub, const CmHubChange *change, gint64 counter)
   }
   for (gsize i = 0; change->rooms[i] != NULL; i++)
     wake_members (hub, change->rooms[i]);
+  hub->applied += change->ephemeral ? 1 : 0;
   g_cond_broadcast (&hub->settled);
 }
 

@@ -107,6 +107,7 @@ wake_ephemeral (CmSyncHub *hub, const char *room_id, const char *user_id)
   change->users = one_text (user_id);
   change->ephemeral = TRUE;
   enqueue (hub, change);
+  g_atomic_int_inc (&hub->told);
 }
 
 void

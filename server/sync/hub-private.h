@@ -137,10 +137,12 @@ struct _CmSyncHub {
   GCond queued;
   GQueue queue; /* of CmHubChange */
   gboolean closing;
+  guint told; /* how many changes in memory came; atomic */
 
   GMutex mutex; /* guards what follows */
   GCond settled;
   gint64 position;    /* everything up to here went through */
+  guint applied;      /* how many of the changes in memory did */
   GHashTable *rooms;  /* room id -> CmHubRoom */
   GHashTable *users;  /* user id -> CmHubUser */
   GHashTable *polls;  /* CmCall -> CmSyncPoll */

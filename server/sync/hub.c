@@ -151,6 +151,7 @@ cm_sync_hub_stop (CmSyncHub *hub)
   /* Nobody waits for it any more. */
   g_mutex_lock (&hub->mutex);
   hub->position = G_MAXINT64 / 2;
+  hub->applied = G_MAXUINT / 2;
   g_cond_broadcast (&hub->settled);
   g_mutex_unlock (&hub->mutex);
 }
@@ -180,14 +181,22 @@ cm_sync_hub_lazy (CmSyncHub *hub)
   return hub->lazy;
 }
 
+/* With the mutex held. The count may wrap around. */
+static gboolean
+is_settled (const CmSyncHub *hub, gint64 position, guint told)
+{
+  return hub->position >= position && (gint) (hub->applied - told) >= 0;
+}
+
 gint64
 cm_sync_hub_settle (CmSyncHub *hub)
 {
   gint64 wanted = cm_committer_position (hub->node->committer);
+  guint told = (guint) g_atomic_int_get (&hub->told);
   gint64 end = g_get_monotonic_time () + SETTLE_US;
   g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&hub->mutex);
 
-  while (hub->position < wanted && g_cond_wait_until (&hub->settled, &hub->mutex, end))
+  while (!is_settled (hub, wanted, told) && g_cond_wait_until (&hub->settled, &hub->mutex, end))
     continue;
   return hub->position;
 }

@@ -36,8 +36,8 @@ void cm_sync_hub_forget_profile (CmSyncHub *hub, const char *user_id);
  * newest position. */
 gint64 cm_sync_hub_wait (CmSyncHub *hub, const char *user_id, gint64 after, guint timeout_ms);
 
-/* Waits until everything that is committed by now went through the hub; the position it stands at,
- * which is how far an answer may read. */
+/* Waits until everything that is committed or changed in memory by now went through the hub; the
+ * position it stands at, which is how far an answer may read. */
 gint64 cm_sync_hub_settle (CmSyncHub *hub);
 gboolean cm_sync_hub_is_polling (CmSyncHub *hub, const char *user_id);
 CmLazyMembers *cm_sync_hub_lazy (CmSyncHub *hub);

@@ -121,11 +121,19 @@ park (CmSyncPoll *poll, const CmSyncAnswer *answer)
   return TRUE;
 }
 
+static gboolean
+is_revoked (CmSyncPoll *poll)
+{
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&poll->hub->mutex);
+
+  return poll->revoked;
+}
+
 static void
 work_on (CmSyncPoll *poll)
 {
   g_autoptr (GError) error = NULL;
-  g_autoptr (CmSyncAnswer) answer = cm_call_is_gone (poll->call) || poll->revoked
+  g_autoptr (CmSyncAnswer) answer = cm_call_is_gone (poll->call) || is_revoked (poll)
                                         ? NULL
                                         : cm_sync_compute (poll->request, &error);
 
