@@ -15,7 +15,9 @@ typedef enum {
 /**
  * cm_restricted_check: may @user_id join because of a room he is in?
  * @authority: (transfer full) a user of this server who is in the room and may invite.
- * CM_ERROR_FORBIDDEN when the rule applies and he is in none of the rooms.
+ * CM_ERROR_FORBIDDEN when the rule applies and he is in none of the rooms;
+ * CM_ERROR_UNABLE_TO_AUTHORISE_JOIN when he is in none of those that this server is in, and there
+ * are others ("Restricted rooms").
  */
 gboolean cm_restricted_check (CmNode *node, const CmRoomView *view, const char *user_id,
                               CmRestricted *result, char **authority, GError **error);

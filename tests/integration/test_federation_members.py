@@ -333,3 +333,24 @@ def test_restricted_join_is_countersigned(federated):
     forged = room.seal(made)
     response = peer.request(node, "PUT", f"/_matrix/federation/v2/send_join/{quote(room_id)}/{quote(room.id_of(forged))}", forged)
     assert response.status_code == 403 and "acme.localhost" not in response.text
+
+def test_restricted_join_that_cannot_be_judged(federated):
+    """Who is in a room that this server is not in, or no more, it cannot say: another server of the room may."""
+    node, peer, _ = federated
+    alice, bert = node.new_user("alice"), node.new_user("bert")
+    club = bert.create_room(preset="public_chat", room_version="11")
+
+    def ask(*allowed):
+        rules = {"join_rule": "restricted", "allow": [{"type": "m.room_membership", "room_id": each} for each in allowed]}
+        room = alice.create_room(room_version="11", initial_state=[{"type": "m.room.join_rules", "content": rules}])
+        response = peer.request(node, "GET", f"/_matrix/federation/v1/make_join/{quote(room)}/{quote(DANA)}?ver=11")
+        return response.status_code, response.json().get("errcode")
+
+    assert ask("!elsewhere:third.test") == (400, "M_UNABLE_TO_AUTHORISE_JOIN")
+    assert ask(club) == (403, "M_FORBIDDEN")
+    assert ask() == (403, "M_FORBIDDEN")
+    PeerRoom.join(peer, node, club, DANA)
+    assert ask("!elsewhere:third.test", club) == (200, None)
+    bert.leave(club)
+    assert ask(club) == (400, "M_UNABLE_TO_AUTHORISE_JOIN")
+
