@@ -124,10 +124,12 @@ take_waiting (CmFlights *flights)
 static void
 fly (CmFlights *flights, Flight *flight)
 {
+  /* Others may still come aboard, which moves the array. */
+  gpointer first = flight->passengers->pdata[0];
   g_autoptr (GError) error = NULL;
 
   g_mutex_unlock (&flights->lock);
-  flights->work (flight->passengers->pdata[0], &error);
+  flights->work (first, &error);
   g_mutex_lock (&flights->lock);
   g_hash_table_remove (flights->by_key, flight->key);
   count (flights, flight, 0, -1);
