@@ -4,8 +4,8 @@
 
 /* Rooms that are open are looked for among those with local members only: no others are known as
  * they are now. A user of another server goes by the name in one of the rooms that the searcher may
- * know of, never by one from elsewhere. Canonical JSON has neither spaces nor another spelling for
- * these members. */
+ * know of, never by one from elsewhere, nor by one that was redacted. Canonical JSON has neither
+ * spaces nor another spelling for these members. */
 static const CmSql sql_search = {
   "user_directory_search",
   "WITH mine AS (SELECT room FROM member WHERE user_id = $1 AND membership = 'join'),"
@@ -20,7 +20,8 @@ static const CmSql sql_search = {
   "  ORDER BY m.user_id, m.position DESC)"
   " SELECT s.text, n.value, a.value, CASE WHEN seen.local THEN NULL ELSE e.json END"
   " FROM seen JOIN sym s ON s.id = seen.user_id"
-  " LEFT JOIN event_json e ON e.id = seen.event AND NOT seen.local"
+  " LEFT JOIN event v ON v.id = seen.event AND NOT seen.local AND v.redacted_by IS NULL"
+  " LEFT JOIN event_json e ON e.id = v.id"
   " LEFT JOIN profile n ON n.user_id = s.text AND n.key = 'displayname'"
   " LEFT JOIN profile a ON a.user_id = s.text AND a.key = 'avatar_url'"
   " WHERE s.text ILIKE $4 OR convert_from (n.value, 'UTF8') ILIKE $4"

@@ -417,3 +417,18 @@ def test_event_auth_creators_first_join(federated):
     late = room.message(EVE, "never joined", auth_events=[room.id_of(room.state["m.room.power_levels", ""]), room.id_of(eve)])
     peer.send(node, late)
     assert bodies(alice, room.room_id) == []
+
+def test_redacted_names_are_not_found(federated):
+    """class redaction-leak: the directory of users shows no name that was taken out of the room."""
+    node, peer, _ = federated
+    alice, room = shared(federated)
+    name = f"Rude {time.monotonic_ns()}"
+
+    def found():
+        return alice.post("/user_directory/search", {"search_term": name})["results"]
+
+    event_id = room.send(node, DANA, "m.room.member", {"membership": "join", "displayname": name}, DANA)
+    assert [each["display_name"] for each in wait_for(found, what="the name")] == [name]
+    alice.put(f"/rooms/{room.room_id}/redact/{quote(event_id)}/1", {})
+    assert found() == []
+
