@@ -120,25 +120,6 @@ check_guest_elsewhere (CmNode *node, const CmEntry *entry, const GPtrArray *via,
          forbid_guest (error);
 }
 
-/* The client's own content, but for who vouches for the join: that is this server's to say. */
-static CmJsonDoc *
-content_by_client (const CmEntry *entry, const char *authority)
-{
-  g_autoptr (CmJsonWriter) writer = cm_json_writer_new ();
-  const CmJson *value;
-  const char *key;
-  CmJsonIter iter;
-
-  cm_json_open_object (writer, NULL);
-  cm_json_iter_init (&iter, entry->content);
-  while (cm_json_iter_next (&iter, &key, &value))
-    if (strcmp (key, "join_authorised_via_users_server") != 0)
-      cm_json_put_member (writer, iter.key, value);
-  cm_json_put_text (writer, "join_authorised_via_users_server", authority);
-  cm_json_close (writer);
-  return cm_json_writer_end_doc (writer);
-}
-
 static CmJsonDoc *
 content_of (CmNode *node, const CmEntry *entry, const char *membership, const char *authority,
             GError **error)
@@ -149,7 +130,7 @@ content_of (CmNode *node, const CmEntry *entry, const char *membership, const ch
                               .authorised_by = authority };
 
   if (entry->content != NULL)
-    return content_by_client (entry, authority);
+    return cm_member_content_by_client (entry->content, authority);
   return cm_member_content_new (node, &content, error);
 }
 

@@ -3,6 +3,8 @@
 #include "crypto/id.h"
 #include "server/accounts/profile.h"
 
+#include <string.h>
+
 CmJsonDoc *
 cm_member_content_new (CmNode *node, const CmMemberContent *content, GError **error)
 {
@@ -17,6 +19,24 @@ cm_member_content_new (CmNode *node, const CmMemberContent *content, GError **er
   cm_json_put_text (writer, "join_authorised_via_users_server", content->authorised_by);
   if (content->is_direct)
     cm_json_put_boolean (writer, "is_direct", TRUE);
+  cm_json_close (writer);
+  return cm_json_writer_end_doc (writer);
+}
+
+CmJsonDoc *
+cm_member_content_by_client (const CmJson *content, const char *authorised_by)
+{
+  g_autoptr (CmJsonWriter) writer = cm_json_writer_new ();
+  const CmJson *value;
+  const char *key;
+  CmJsonIter iter;
+
+  cm_json_open_object (writer, NULL);
+  cm_json_iter_init (&iter, content);
+  while (cm_json_iter_next (&iter, &key, &value))
+    if (strcmp (key, "join_authorised_via_users_server") != 0)
+      cm_json_put_member (writer, iter.key, value);
+  cm_json_put_text (writer, "join_authorised_via_users_server", authorised_by);
   cm_json_close (writer);
   return cm_json_writer_end_doc (writer);
 }

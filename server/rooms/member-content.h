@@ -16,4 +16,8 @@ typedef struct {
 
 CmJsonDoc *cm_member_content_new (CmNode *node, const CmMemberContent *content, GError **error);
 
+/* The client's own @content, but for who vouches for a join: that is this server's to say.
+ * @authorised_by: nullable. */
+CmJsonDoc *cm_member_content_by_client (const CmJson *content, const char *authorised_by);
+
 G_END_DECLS

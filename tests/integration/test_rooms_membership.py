@@ -232,3 +232,12 @@ def test_who_takes_no_invites_gets_none(user, other):
     user.invite(late, other)
     assert set(other.sync()["rooms"]["invite"]) == {early, late}
     other.join(early)
+
+def test_nobody_vouches_for_himself(user, other):
+    """Who vouches for a join is the server's to say, not the client's."""
+    room = user.create_room(preset="public_chat")
+    other.join(room)
+    user.set_state(room, "m.room.member", {"membership": "join", "displayname": "x",
+                                           "join_authorised_via_users_server": user.user_id}, state_key=user.user_id)
+    assert user.state(room, "m.room.member", user.user_id) == {"membership": "join", "displayname": "x"}
+

@@ -8,6 +8,7 @@
 #include "server/rooms/enter.h"
 #include "server/rooms/find.h"
 #include "server/rooms/invite.h"
+#include "server/rooms/member-content.h"
 #include "server/rooms/power.h"
 #include "server/router/router.h"
 #include "server/routes.h"
@@ -132,6 +133,18 @@ is_entry (CmRoom *room, const CmDraft *draft)
   return cm_room_is_entry (view, draft->sender, draft->state_key, draft->content);
 }
 
+/* Of a sender who is in the room as far as could be seen. Should he have been put out at this
+ * moment, nothing in the content may let him in again. */
+static CmEvent *
+put_member (CmRoom *room, const CmDraft *draft, GError **error)
+{
+  g_autoptr (CmJsonDoc) content = cm_member_content_by_client (draft->content, NULL);
+  CmDraft stripped = *draft;
+
+  stripped.content = cm_json_doc_root (content);
+  return cm_room_append_one (room, &stripped, error);
+}
+
 /* (transfer full) the event of @draft, with what has to be asked first about some of them. */
 static CmEvent *
 put (CmCall *call, CmRoom *room, const CmDraft *draft, GError **error)
@@ -150,7 +163,7 @@ put (CmCall *call, CmRoom *room, const CmDraft *draft, GError **error)
     return enter (call, draft, error);
   if (member && g_strcmp0 (cm_json_get_text (draft->content, "membership"), "invite") == 0)
     return cm_room_invite (node, room, draft->sender, draft->state_key, draft->content, error);
-  return cm_room_append_one (room, draft, error);
+  return member ? put_member (room, draft, error) : cm_room_append_one (room, draft, error);
 }
 
 static CmReply *
