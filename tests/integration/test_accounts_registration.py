@@ -7,6 +7,7 @@ import threading
 import pytest
 
 from accounts import login, new_name, proof, signed_in
+from e2ee import Device, claim, query
 
 
 def test_register_login_whoami_logout(node):
@@ -105,6 +106,24 @@ def test_guest(node):
     guest = signed_in(node, answer)
     assert guest.get("/account/whoami")["is_guest"] is True
     guest.get("/account/3pid", expect=(403, "M_GUEST_ACCESS_FORBIDDEN"))
+
+
+def test_what_a_guest_may_do_about_himself(node):
+    """Client-server API, "Guest Access": display name, devices, and the keys of encryption."""
+    guest = signed_in(node, node.client().post("/register?kind=guest", {}))
+    path = f"/profile/{guest.user_id}"
+    guest.put(f"{path}/displayname", {"displayname": "Passer-by"})
+    guest.put(f"{path}/avatar_url", {"avatar_url": "mxc://localhost/a"}, expect=(403, "M_GUEST_ACCESS_FORBIDDEN"))
+    guest.delete(f"{path}/avatar_url", expect=(403, "M_GUEST_ACCESS_FORBIDDEN"))
+    assert guest.get(path) == {"displayname": "Passer-by"}
+    guest.put(f"/devices/{guest.device_id}", {"display_name": "kiosk"})
+    assert guest.get("/devices")["devices"][0]["display_name"] == "kiosk"
+    guest.delete(f"/devices/{guest.device_id}", {}, expect=(403, "M_GUEST_ACCESS_FORBIDDEN"))
+    device = Device(guest)
+    device.upload(1)
+    assert list(query(guest, guest)["device_keys"][guest.user_id]) == [guest.device_id]
+    assert claim(guest, device)
+    guest.put("/sendToDevice/org.example/1", {"messages": {guest.user_id: {guest.device_id: {}}}})
 
 
 def test_a_guest_settles_down(node):

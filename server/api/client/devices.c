@@ -152,12 +152,12 @@ delete_devices (CmCall *call, GError **error)
 }
 
 const CmRoute cm_routes_devices[] = {
-  { "GET", "/_matrix/client/v3/devices", CM_AUTH_TOKEN, CM_LIMIT_READ, CM_LANE_CLIENT, CM_BODY_NONE,
-    list_devices },
-  { "GET", "/_matrix/client/v3/devices/{deviceId}", CM_AUTH_TOKEN, CM_LIMIT_READ, CM_LANE_CLIENT,
-    CM_BODY_NONE, get_device },
-  { "PUT", "/_matrix/client/v3/devices/{deviceId}", CM_AUTH_TOKEN, CM_LIMIT_SEND, CM_LANE_CLIENT,
-    CM_BODY_JSON, rename_device },
+  { "GET", "/_matrix/client/v3/devices", CM_AUTH_TOKEN_GUEST, CM_LIMIT_READ, CM_LANE_CLIENT,
+    CM_BODY_NONE, list_devices },
+  { "GET", "/_matrix/client/v3/devices/{deviceId}", CM_AUTH_TOKEN_GUEST, CM_LIMIT_READ,
+    CM_LANE_CLIENT, CM_BODY_NONE, get_device },
+  { "PUT", "/_matrix/client/v3/devices/{deviceId}", CM_AUTH_TOKEN_GUEST, CM_LIMIT_SEND,
+    CM_LANE_CLIENT, CM_BODY_JSON, rename_device },
   { "DELETE", "/_matrix/client/v3/devices/{deviceId}", CM_AUTH_TOKEN, CM_LIMIT_SEND,
     CM_LANE_BLOCKING, CM_BODY_JSON_OPTIONAL, delete_device },
   { "POST", "/_matrix/client/v3/delete_devices", CM_AUTH_TOKEN, CM_LIMIT_SEND, CM_LANE_BLOCKING,

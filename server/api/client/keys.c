@@ -93,11 +93,11 @@ claim_keys (CmCall *call, GError **error)
 }
 
 const CmRoute cm_routes_keys[] = {
-  { "POST", "/_matrix/client/v3/keys/upload", CM_AUTH_TOKEN, CM_LIMIT_SEND, CM_LANE_CLIENT,
+  { "POST", "/_matrix/client/v3/keys/upload", CM_AUTH_TOKEN_GUEST, CM_LIMIT_SEND, CM_LANE_CLIENT,
     CM_BODY_JSON, upload_keys, MAX_UPLOAD },
-  { "POST", "/_matrix/client/v3/keys/query", CM_AUTH_TOKEN, CM_LIMIT_READ, CM_LANE_CLIENT,
+  { "POST", "/_matrix/client/v3/keys/query", CM_AUTH_TOKEN_GUEST, CM_LIMIT_READ, CM_LANE_CLIENT,
     CM_BODY_JSON, query_keys, 0 },
-  { "POST", "/_matrix/client/v3/keys/claim", CM_AUTH_TOKEN, CM_LIMIT_HEAVY, CM_LANE_CLIENT,
+  { "POST", "/_matrix/client/v3/keys/claim", CM_AUTH_TOKEN_GUEST, CM_LIMIT_HEAVY, CM_LANE_CLIENT,
     CM_BODY_JSON, claim_keys, 0 },
   CM_ROUTES_END,
 };

@@ -96,13 +96,17 @@ get_profile (CmCall *call, GError **error)
 
 /* --- Changing --- */
 
+/* "Guest users may only modify their display name" ("Guest Access"). */
 static gboolean
-check_owner (const CmCall *call, GError **error)
+check_may_change (const CmCall *call, GError **error)
 {
-  if (strcmp (cm_call_param (call, "userId"), cm_call_user (call)) == 0)
-    return TRUE;
-  g_set_error_literal (error, CM_ERROR, CM_ERROR_FORBIDDEN, "This is another user's profile");
-  return FALSE;
+  if (strcmp (cm_call_param (call, "userId"), cm_call_user (call)) != 0)
+    return cm_fail (error, CM_ERROR_FORBIDDEN, "This is another user's profile");
+  if (cm_call_requester (call)->guest &&
+      strcmp (cm_call_param (call, "keyName"), "displayname") != 0)
+    return cm_fail (error, CM_ERROR_GUEST_ACCESS_FORBIDDEN,
+                    "Guests may change their display name only");
+  return TRUE;
 }
 
 /* PUT /_matrix/client/v3/profile/{userId}/{keyName} */
@@ -111,7 +115,7 @@ put_key (CmCall *call, GError **error)
 {
   const char *key = cm_call_param (call, "keyName");
   const CmJson *value = cm_json_get (cm_call_json (call), key);
-  if (!check_owner (call, error))
+  if (!check_may_change (call, error))
     return NULL;
   if (!value) {
     g_set_error_literal (error, CM_ERROR, CM_ERROR_MISSING_PARAM, "The key is missing in the body");
@@ -127,7 +131,7 @@ static CmReply *
 delete_key (CmCall *call, GError **error)
 {
   const char *key = cm_call_param (call, "keyName");
-  if (!check_owner (call, error) ||
+  if (!check_may_change (call, error) ||
       !cm_profile_set (cm_call_node (call), cm_call_user (call), key, NULL, error))
     return NULL;
   return cm_reply_empty ();

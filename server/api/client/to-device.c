@@ -156,7 +156,7 @@ send_to_device (CmCall *call, GError **error)
 #define MAX_BODY (8 * 1024 * 1024)
 
 const CmRoute cm_routes_to_device[] = {
-  { "PUT", "/_matrix/client/v3/sendToDevice/{eventType}/{txnId}", CM_AUTH_TOKEN, CM_LIMIT_SEND,
-    CM_LANE_CLIENT, CM_BODY_JSON, send_to_device, MAX_BODY },
+  { "PUT", "/_matrix/client/v3/sendToDevice/{eventType}/{txnId}", CM_AUTH_TOKEN_GUEST,
+    CM_LIMIT_SEND, CM_LANE_CLIENT, CM_BODY_JSON, send_to_device, MAX_BODY },
   CM_ROUTES_END,
 };
