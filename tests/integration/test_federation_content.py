@@ -432,3 +432,12 @@ def test_redacted_names_are_not_found(federated):
     alice.put(f"/rooms/{room.room_id}/redact/{quote(event_id)}/1", {})
     assert found() == []
 
+
+def test_profile_with_nulls(federated):
+    """Null is how some servers say that nothing is set."""
+    node, peer, _ = federated
+    alice = node.new_user("alice")
+    peer.on("GET", "/query/profile", lambda match, content, query: {"displayname": None, "avatar_url": None, "org.example": None})
+    assert alice.get(f"/profile/{DANA}") == {"org.example": None}
+    alice.get(f"/profile/{DANA}/displayname", expect=(404, "M_NOT_FOUND"))
+

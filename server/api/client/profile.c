@@ -11,25 +11,38 @@
 
 /* --- Looking --- */
 
+/* Other servers may say null for these two when they are not set (server-server, "Querying for
+ * information"). */
+static gboolean
+is_unset (const char *key, const CmJson *value)
+{
+  return cm_json_type (value) == CM_JSON_NULL &&
+         (g_strcmp0 (key, "displayname") == 0 || g_strcmp0 (key, "avatar_url") == 0);
+}
+
 /* What a profile (an object of all keys) looks like to who asks for @key, or for all of it (NULL).
  */
 static CmReply *
 show (const CmJson *profile, const char *key, GError **error)
 {
-  const CmJson *value = key ? cm_json_get (profile, key) : NULL;
   g_autoptr (CmJsonWriter) writer = cm_json_writer_new ();
-  if (key && !value) {
-    g_set_error_literal (error, CM_ERROR, CM_ERROR_NOT_FOUND, "There is no such key");
-    return NULL;
-  }
-  if (!key) {
-    cm_json_put_node (writer, NULL, profile);
-    return cm_reply_json (writer);
-  }
+  gboolean found = key == NULL;
+  const CmJson *value;
+  const char *name;
+  CmJsonIter iter;
+
   cm_json_open_object (writer, NULL);
-  cm_json_put_node (writer, key, value);
+  cm_json_iter_init (&iter, profile);
+  while (cm_json_iter_next (&iter, &name, &value))
+    if ((key == NULL || g_strcmp0 (key, name) == 0) && !is_unset (name, value)) {
+      cm_json_put_member (writer, iter.key, value);
+      found = TRUE;
+    }
   cm_json_close (writer);
-  return cm_reply_json (writer);
+  if (found)
+    return cm_reply_json (writer);
+  g_set_error_literal (error, CM_ERROR, CM_ERROR_NOT_FOUND, "There is no such key");
+  return NULL;
 }
 
 /* "{keyName}" of the route, or NULL for the whole profile. */
@@ -142,9 +155,9 @@ const CmRoute cm_routes_profile[] = {
     CM_LANE_CLIENT, CM_BODY_NONE, get_profile },
   { "GET", "/_matrix/client/v3/profile/{userId}/{keyName}", CM_AUTH_TOKEN_OPTIONAL, CM_LIMIT_READ,
     CM_LANE_CLIENT, CM_BODY_NONE, get_profile },
-  { "PUT", "/_matrix/client/v3/profile/{userId}/{keyName}", CM_AUTH_TOKEN, CM_LIMIT_SEND,
+  { "PUT", "/_matrix/client/v3/profile/{userId}/{keyName}", CM_AUTH_TOKEN_GUEST, CM_LIMIT_SEND,
     CM_LANE_CLIENT, CM_BODY_JSON, put_key },
-  { "DELETE", "/_matrix/client/v3/profile/{userId}/{keyName}", CM_AUTH_TOKEN, CM_LIMIT_SEND,
+  { "DELETE", "/_matrix/client/v3/profile/{userId}/{keyName}", CM_AUTH_TOKEN_GUEST, CM_LIMIT_SEND,
     CM_LANE_CLIENT, CM_BODY_NONE, delete_key },
   CM_ROUTES_END,
 };
