@@ -25,7 +25,8 @@ typedef struct {
   gint64 offset;
   GHashTable *keys;       /* "usage user" or "device <id>" (of the user's own) -> CmJsonDoc */
   CmRows *signatures;     /* what is on the user's own keys */
-  CmJsonWriter *failures; /* in the object of the user whose keys are looked at */
+  CmJsonWriter *failures; /* in the object of @failing */
+  const char *failing;    /* the user whose keys are looked at, once one of them has failed */
 } Upload;
 
 static const CmJson *
@@ -186,9 +187,14 @@ sign (Upload *upload, const char *user_id, const char *target, const CmJson *obj
              : sign_other (upload, user_id, target, object, error);
 }
 
+/* Under the name of @user_id, which stands there from the first failure on: a user without one is
+ * not named. */
 static void
-put_failure (Upload *upload, const char *target, const GError *failure)
+put_failure (Upload *upload, const char *user_id, const char *target, const GError *failure)
 {
+  if (upload->failing != user_id)
+    cm_json_open_object (upload->failures, user_id);
+  upload->failing = user_id;
   cm_json_open_object (upload->failures, target);
   cm_json_put_text (upload->failures, "errcode", cm_error_errcode ((CmError) failure->code));
   cm_json_put_text (upload->failures, "error", failure->message);
@@ -202,7 +208,6 @@ sign_all (Upload *upload, const char *user_id, const CmJson *objects, GError **e
   const CmJson *object;
   CmJsonIter iter;
 
-  cm_json_open_object (upload->failures, user_id);
   cm_json_iter_init (&iter, objects);
   while (cm_json_iter_next (&iter, NULL, &object)) {
     const char *target = cm_json_text (iter.key);
@@ -215,9 +220,10 @@ sign_all (Upload *upload, const char *user_id, const CmJson *objects, GError **e
       g_propagate_error (error, g_steal_pointer (&failure));
       return FALSE;
     }
-    put_failure (upload, target, failure);
+    put_failure (upload, user_id, target, failure);
   }
-  cm_json_close (upload->failures);
+  if (upload->failing == user_id)
+    cm_json_close (upload->failures);
   return TRUE;
 }
 

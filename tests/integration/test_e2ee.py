@@ -263,8 +263,7 @@ def test_devices_are_signed(user, other):
     device.upload()
     signing.upload()
     signed = signing.self_signing.sign(device.identity(), user.user_id)
-    assert user.post("/keys/signatures/upload", {user.user_id: {user.device_id: signed}})["failures"] == \
-        {user.user_id: {}}
+    assert user.post("/keys/signatures/upload", {user.user_id: {user.device_id: signed}})["failures"] == {}
     shown = query(other, user)["device_keys"][user.user_id][user.device_id]
     assert shown["signatures"] == signed["signatures"]
 
