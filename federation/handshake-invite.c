@@ -21,6 +21,19 @@ make_body (const CmRoomView *view, const CmEvent *invite, GError **error)
   return ok ? cm_json_writer_end_doc (writer) : NULL;
 }
 
+/* What a refusal by the other server is to the client who invites: a version that it does not know
+ * has a name of its own there, and a request that it finds malformed was made here (client-server,
+ * "POST /rooms/{roomId}/invite"; server-server, "PUT /_matrix/federation/v2/invite"). */
+static CmError
+code_for_client (CmError code)
+{
+  if (code == CM_ERROR_INCOMPATIBLE_ROOM_VERSION)
+    return CM_ERROR_UNSUPPORTED_ROOM_VERSION;
+  if (code == CM_ERROR_INVALID_PARAM || code == CM_ERROR_MISSING_PARAM || code == CM_ERROR_BAD_JSON)
+    return CM_ERROR_BAD_GATEWAY;
+  return code;
+}
+
 static CmJsonDoc *
 send (CmIntake *intake, const CmRoomView *view, const CmEvent *invite, GError **error)
 {
@@ -37,8 +50,13 @@ send (CmIntake *intake, const CmRoomView *view, const CmEvent *invite, GError **
     .timeout_ms = TIMEOUT_MS,
     .ignore_backoff = TRUE,
   };
-  return cm_fed_call (intake->parts.client, cm_id_domain (invite->state_key), &request, NULL,
-                      error);
+  g_autoptr (GError) failure = NULL;
+  CmJsonDoc *answer = cm_fed_call (intake->parts.client, cm_id_domain (invite->state_key), &request,
+                                   NULL, &failure);
+  if (answer == NULL)
+    g_set_error_literal (error, CM_ERROR, code_for_client ((CmError) failure->code),
+                         failure->message);
+  return answer;
 }
 
 /* What came back must be the same event, with the other server's signature besides ours. */

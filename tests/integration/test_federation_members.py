@@ -354,3 +354,22 @@ def test_restricted_join_that_cannot_be_judged(federated):
     bert.leave(club)
     assert ask(club) == (400, "M_UNABLE_TO_AUTHORISE_JOIN")
 
+
+@pytest.mark.parametrize("status, errcode, shown", [
+    (400, "M_INCOMPATIBLE_ROOM_VERSION", (400, "M_UNSUPPORTED_ROOM_VERSION")),
+    (400, "M_INVALID_PARAM", (502, "M_UNKNOWN")),
+    (403, "M_INVITE_BLOCKED", (403, "M_INVITE_BLOCKED")),
+])
+def test_refused_invites(federated, status, errcode, shown):
+    """The client is told what is wrong with its invite, not with how the servers talk; and of a direct chat with nobody to
+    talk to nothing stays."""
+    node, peer, _ = federated
+    alice = node.new_user("alice")
+    room = alice.create_room()
+    peer.on("PUT", "/v2/invite/", lambda match, content, query: (status, {"errcode": errcode, "error": "no"}))
+    alice.post(f"/rooms/{room}/invite", {"user_id": EVE}, expect=shown)
+    alice.post("/createRoom", {"is_direct": True, "invite": [EVE]}, expect=shown)
+    assert alice.get("/joined_rooms")["joined_rooms"] == [room]
+    group = alice.create_room(invite=[EVE])
+    company = alice.create_room(is_direct=True, invite=[EVE, node.new_user("bert").user_id])
+    assert set(alice.get("/joined_rooms")["joined_rooms"]) == {room, group, company}

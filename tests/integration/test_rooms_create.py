@@ -67,6 +67,12 @@ def test_power_levels_can_be_overridden(user):
     assert levels["events"] == {"m.room.name": 0} and levels["kick"] == 75 and levels["ban"] == 50
 
 
+def test_events_that_the_rules_refuse(user):
+    """rooms/v12: creators have no level of their own."""
+    body = {"room_version": "12", "power_level_content_override": {"users": {user.user_id: 100}}}
+    user.post("/createRoom", body, expect=(400, "M_INVALID_ROOM_STATE"))
+
+
 def test_initial_state_wins_over_the_preset(user):
     rules = {"type": "m.room.join_rules", "state_key": "", "content": {"join_rule": "knock"}}
     room = user.create_room(preset="public_chat", initial_state=[rules])

@@ -5,6 +5,8 @@
 #include "server/router/router.h"
 #include "server/routes.h"
 
+#include <string.h>
+
 /* The alias and the directory's entry are committed with the room. */
 static void
 directory_entries (CmWrite *write, const char *room_id, gint64 room, gpointer data)
@@ -34,20 +36,69 @@ check_alias_is_free (CmNode *node, const char *alias, GError **error)
   return taken == NULL && local == NULL;
 }
 
-/* The room is there: a server that cannot be reached must not make the client believe otherwise. */
-static void
-invite_elsewhere (CmNode *node, CmRoom *room, const CmRecipe *recipe)
+#define LEAVE "{\"membership\":\"leave\"}"
+
+static gboolean
+leave (CmRoom *room, const char *user_id, GError **error)
 {
-  gsize count;
+  g_autoptr (CmJsonDoc) content = cm_json_parse_object (LEAVE, strlen (LEAVE), NULL);
+  const CmDraft draft = { .type = "m.room.member",
+                          .state_key = user_id,
+                          .sender = user_id,
+                          .content = cm_json_doc_root (content) };
+  g_autoptr (CmEvent) event = cm_room_append_one (room, &draft, error);
+
+  return event != NULL;
+}
+
+/* The room is there, whoever could not be reached. But a direct chat without anybody to talk to is
+ * of no use: its creator leaves it again and is told why. */
+static gboolean
+invite_elsewhere (CmCall *call, CmRoom *room, const CmRecipe *recipe, GError **error)
+{
+  const CmJson *body = cm_call_json (call);
+  gsize wanted = cm_json_length (cm_json_get_array (body, "invite"));
+  g_autoptr (GError) first = NULL;
+  gsize count, failed = 0;
   const CmDraft *invites = cm_recipe_remote_invites (recipe, &count);
 
   for (gsize i = 0; i < count; i++) {
-    g_autoptr (GError) error = NULL;
-    g_autoptr (CmEvent) invite = cm_room_invite (node, room, invites[i].sender,
-                                                 invites[i].state_key, invites[i].content, &error);
-    if (invite == NULL)
-      g_message ("Inviting %s to a new room failed: %s", invites[i].state_key, error->message);
+    g_autoptr (GError) failure = NULL;
+    g_autoptr (CmEvent) invite =
+        cm_room_invite (cm_call_node (call), room, invites[i].sender, invites[i].state_key,
+                        invites[i].content, &failure);
+    if (invite != NULL)
+      continue;
+    g_message ("Inviting %s to a new room failed: %s", invites[i].state_key, failure->message);
+    failed++;
+    if (first == NULL)
+      first = g_steal_pointer (&failure);
   }
+  if (failed == 0 || failed < wanted || !cm_json_get_boolean (body, "is_direct", FALSE))
+    return TRUE;
+  if (leave (room, cm_call_user (call), error))
+    g_propagate_error (error, g_steal_pointer (&first));
+  return FALSE;
+}
+
+/* (transfer full) the room with the events of @recipe. What the rules of rooms do not allow among
+ * them is not the user's lack of a right but a mistake in the request. */
+static CmRoom *
+make_room (CmNode *node, CmRecipe *recipe, GError **error)
+{
+  g_autoptr (GError) failure = NULL;
+  gsize count;
+  const CmDraft *drafts = cm_recipe_drafts (recipe, &count);
+  CmRoom *room =
+      cm_rooms_create (node->rooms, cm_recipe_version (recipe), cm_recipe_create_event (recipe),
+                       drafts, count, directory_entries, recipe, &failure);
+
+  if (room != NULL)
+    return room;
+  if (g_error_matches (failure, CM_ERROR, CM_ERROR_FORBIDDEN))
+    failure->code = CM_ERROR_INVALID_ROOM_STATE;
+  g_propagate_error (error, g_steal_pointer (&failure));
+  return NULL;
 }
 
 /* An invite is one however it is sent (class rate-limit-bypass). */
@@ -68,7 +119,6 @@ create_room (CmCall *call, GError **error)
   CmNode *node = cm_call_node (call);
   g_autoptr (CmRecipe) recipe =
       cm_recipe_new (node, cm_call_user (call), cm_call_json (call), error);
-  gsize count;
 
   if (recipe == NULL)
     return NULL;
@@ -78,13 +128,9 @@ create_room (CmCall *call, GError **error)
   if (cm_recipe_alias (recipe) != NULL &&
       !check_alias_is_free (node, cm_recipe_alias (recipe), error))
     return NULL;
-  const CmDraft *drafts = cm_recipe_drafts (recipe, &count);
-  g_autoptr (CmRoom) room =
-      cm_rooms_create (node->rooms, cm_recipe_version (recipe), cm_recipe_create_event (recipe),
-                       drafts, count, directory_entries, recipe, error);
-  if (room == NULL)
+  g_autoptr (CmRoom) room = make_room (node, recipe, error);
+  if (room == NULL || !invite_elsewhere (call, room, recipe, error))
     return NULL;
-  invite_elsewhere (node, room, recipe);
 
   g_autoptr (CmRoomView) view = cm_room_view (room);
   g_autoptr (CmJsonWriter) writer = cm_json_writer_new ();
