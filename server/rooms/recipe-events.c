@@ -8,6 +8,8 @@
 
 #include <string.h>
 
+#define MAX_LEVEL G_GINT64_CONSTANT (9007199254740991) /* as JSON has it in events */
+
 /* What else a moderator must have to change it, in new rooms. */
 static const struct {
   const char *type;
@@ -156,16 +158,43 @@ put_user_levels (const CmRecipe *recipe, CmJsonWriter *writer)
   cm_json_close (writer);
 }
 
+/* rooms/v12: an upgrade takes the creators' power away, so moderators must not be able to force
+ * one: the level "MUST explicitly be higher than state_default" ("POST /createRoom"). */
+static gint64
+tombstone_level (const CmRecipe *recipe)
+{
+  const CmJson *override = cm_json_get_object (recipe->body, "power_level_content_override");
+  gint64 state_default = 0;
+
+  if (!recipe->version->creators_are_privileged)
+    return 100;
+  cm_json_integer (cm_json_get (override, "state_default"), &state_default);
+  return CLAMP (state_default, 149, MAX_LEVEL - 1) + 1;
+}
+
 static void
 put_event_levels (const CmRecipe *recipe, CmJsonWriter *writer)
 {
   cm_json_open_object (writer, "events");
   for (gsize i = 0; i < G_N_ELEMENTS (event_levels); i++)
     cm_json_put_integer (writer, event_levels[i].type, event_levels[i].level);
-  /* rooms/v12: an upgrade takes the creators' power away, so moderators must not be able to force
-   * one. */
-  cm_json_put_integer (writer, "m.room.tombstone",
-                       recipe->version->creators_are_privileged ? 150 : 100);
+  cm_json_put_integer (writer, "m.room.tombstone", tombstone_level (recipe));
+  cm_json_close (writer);
+}
+
+/* The client's own levels of events. */
+static void
+put_event_override (const CmRecipe *recipe, CmJsonWriter *writer, const CmJson *events)
+{
+  const CmJson *value;
+  CmJsonIter iter;
+
+  cm_json_open_object (writer, "events");
+  if (recipe->version->creators_are_privileged && cm_json_get (events, "m.room.tombstone") == NULL)
+    cm_json_put_integer (writer, "m.room.tombstone", tombstone_level (recipe));
+  cm_json_iter_init (&iter, events);
+  while (cm_json_iter_next (&iter, NULL, &value))
+    cm_json_put_member (writer, iter.key, value);
   cm_json_close (writer);
 }
 
@@ -180,6 +209,7 @@ add_power_levels (CmRecipe *recipe)
   const CmJson *override = cm_json_get_object (recipe->body, "power_level_content_override");
   g_autoptr (CmJsonWriter) writer = cm_json_writer_new ();
   const CmJson *value;
+  const char *key;
   CmJsonIter iter;
 
   cm_json_open_object (writer, NULL);
@@ -193,8 +223,11 @@ add_power_levels (CmRecipe *recipe)
   if (cm_json_get (override, "events") == NULL)
     put_event_levels (recipe, writer);
   cm_json_iter_init (&iter, override);
-  while (cm_json_iter_next (&iter, NULL, &value))
-    cm_json_put_member (writer, iter.key, value);
+  while (cm_json_iter_next (&iter, &key, &value))
+    if (strcmp (key, "events") == 0 && cm_json_type (value) == CM_JSON_OBJECT)
+      put_event_override (recipe, writer, value);
+    else
+      cm_json_put_member (writer, iter.key, value);
   cm_json_close (writer);
   add_state (recipe, "m.room.power_levels", writer);
 }

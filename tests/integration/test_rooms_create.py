@@ -67,6 +67,19 @@ def test_power_levels_can_be_overridden(user):
     assert levels["events"] == {"m.room.name": 0} and levels["kick"] == 75 and levels["ban"] == 50
 
 
+@pytest.mark.parametrize("override, level", [
+    ({}, 150),
+    ({"events": {"m.room.name": 0}}, 150),
+    ({"state_default": 200}, 201),
+    ({"state_default": 200, "events": {}}, 201),
+    ({"state_default": 2**53 - 1}, 2**53 - 1),
+    ({"events": {"m.room.tombstone": 50}}, 50),
+])
+def test_upgrades_stay_with_the_creators(user, override, level):
+    room = user.create_room(room_version="12", power_level_content_override=override)
+    assert user.state(room, "m.room.power_levels")["events"]["m.room.tombstone"] == level
+
+
 def test_events_that_the_rules_refuse(user):
     """rooms/v12: creators have no level of their own."""
     body = {"room_version": "12", "power_level_content_override": {"users": {user.user_id: 100}}}
