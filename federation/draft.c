@@ -99,22 +99,25 @@ put_ids (CmJsonWriter *writer, const char *key, GPtrArray *events)
   cm_json_close (writer);
 }
 
+/* What a redaction takes back stands in the content or beside it, as the version has it, whatever
+ * the client sent (client-server, "PUT /rooms/{roomId}/send/{eventType}/{txnId}"). */
 static void
-put_content (CmJsonWriter *writer, const CmDraft *draft, gboolean add_redacts)
+put_content (CmJsonWriter *writer, const CmDraft *draft, gboolean redacts_inside)
 {
   CmJsonIter iter;
   const char *key;
   const CmJson *value;
-  if (!add_redacts) {
+  if (draft->redacts == NULL) {
     cm_json_put_node (writer, "content", draft->content);
     return;
   }
   cm_json_open_object (writer, "content");
-  cm_json_put_text (writer, "redacts", draft->redacts);
+  if (redacts_inside)
+    cm_json_put_text (writer, "redacts", draft->redacts);
   cm_json_iter_init (&iter, draft->content);
   while (cm_json_iter_next (&iter, &key, &value)) {
     if (strcmp (key, "redacts") != 0)
-      cm_json_put_node (writer, key, value);
+      cm_json_put_member (writer, iter.key, value);
   }
   cm_json_close (writer);
 }
@@ -123,7 +126,7 @@ static CmJsonDoc *
 compose (const Ground *ground, const CmDraft *draft)
 {
   g_autoptr (CmJsonWriter) writer = cm_json_writer_new ();
-  gboolean redacts_inside = draft->redacts != NULL && ground->version->redacts_in_content;
+  gboolean redacts_inside = ground->version->redacts_in_content;
   gint64 now = draft->origin_server_ts != 0 ? draft->origin_server_ts : g_get_real_time () / 1000;
   cm_json_open_object (writer, NULL);
   put_ids (writer, "auth_events", ground->auth);

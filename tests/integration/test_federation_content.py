@@ -441,3 +441,12 @@ def test_profile_with_nulls(federated):
     assert alice.get(f"/profile/{DANA}") == {"org.example": None}
     alice.get(f"/profile/{DANA}/displayname", expect=(404, "M_NOT_FOUND"))
 
+
+def test_redaction_by_send_in_version_10(federated):
+    """Client-server API, "PUT /rooms/{roomId}/send": what is redacted stands where the room's version has it."""
+    node, peer, _ = federated
+    alice, room = shared(federated, "10")
+    target = alice.send(room.room_id, "oops")
+    event_id = alice.send(room.room_id, {"redacts": target, "reason": "typo"}, "m.room.redaction")
+    sent = wait_for(lambda: [pdu for pdu in peer.pdus() if room.id_of(pdu) == event_id], what="the redaction")[0]
+    assert sent["redacts"] == target and sent["content"] == {"reason": "typo"}
