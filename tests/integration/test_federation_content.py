@@ -418,6 +418,7 @@ def test_event_auth_creators_first_join(federated):
     peer.send(node, late)
     assert bodies(alice, room.room_id) == []
 
+
 def test_redacted_names_are_not_found(federated):
     """class redaction-leak: the directory of users shows no name that was taken out of the room."""
     node, peer, _ = federated
@@ -440,6 +441,19 @@ def test_profile_with_nulls(federated):
     peer.on("GET", "/query/profile", lambda match, content, query: {"displayname": None, "avatar_url": None, "org.example": None})
     assert alice.get(f"/profile/{DANA}") == {"org.example": None}
     alice.get(f"/profile/{DANA}/displayname", expect=(404, "M_NOT_FOUND"))
+
+
+def test_members_where_branches_have_not_met(federated):
+    """With the token of the newest sync one sees who is in the room, on whichever branch he came."""
+    node, _, _ = federated
+    alice, room = shared(federated)
+    before = list(room.latest)
+    bert = node.new_user("bert")
+    bert.join(room.room_id)
+    room.send(node, EVE, "m.room.member", {"membership": "join"}, EVE, prev_events=before)
+    token = alice.sync()["next_batch"]
+    members = {event["state_key"] for event in alice.get(f"/rooms/{room.room_id}/members?at={token}")["chunk"]}
+    assert members == {alice.user_id, bert.user_id, DANA, EVE}
 
 
 def test_redaction_by_send_in_version_10(federated):

@@ -11,17 +11,20 @@
 #include <string.h>
 
 /* (transfer full) the last event at @position, NULL without @error when the reader may not see it.
- */
+ * @last: the number of the last of all. */
 static CmEvent *
-visible_event_at (CmCall *call, const CmReadableRoom *room, gint64 position, GError **error)
+visible_event_at (CmCall *call, const CmReadableRoom *room, gint64 position, gint64 *last,
+                  GError **error)
 {
   CmRooms *rooms = cm_call_node (call)->rooms;
   g_autoptr (GPtrArray) one = g_ptr_array_new_with_free_func ((GDestroyNotify) cm_event_unref);
   gint64 number;
   {
     g_autoptr (CmDb) db = cm_pool_get (cm_call_node (call)->pool, error);
-    if (db == NULL || !cm_room_event_at_position (db, room->view->room, MIN (position, room->until),
-                                                  &number, error))
+    if (db == NULL ||
+        !cm_room_event_at_position (db, room->view->room, MIN (position, room->until), &number,
+                                    error) ||
+        !cm_room_event_at_position (db, room->view->room, room->until, last, error))
       return NULL;
   }
   CmEvent *event = number != 0 ? cm_event_store_get (cm_rooms_events (rooms), number, error) : NULL;
@@ -33,20 +36,21 @@ visible_event_at (CmCall *call, const CmReadableRoom *room, gint64 position, GEr
 }
 
 /* (transfer full) the state to list members of: as the reader may see it, or as it was at ?at=, if
- * he may see what happened there: who came and went before is history like all else. */
+ * he may see what happened there: who came and went before is history like all else. At the end of
+ * all it is the room's, which an event's own state may differ from where branches have not met. */
 static CmStateMap *
 state_for (CmCall *call, const CmReadableRoom *room, GError **error)
 {
   const char *at = cm_call_query (call, "at");
   g_autoptr (GError) failure = NULL;
-  gint64 position;
+  gint64 position, last;
 
   if (at == NULL)
     return cm_state_map_ref (room->state);
   if (!cm_page_token_parse (at, &position, error))
     return NULL;
-  g_autoptr (CmEvent) event = visible_event_at (call, room, position, &failure);
-  if (event != NULL)
+  g_autoptr (CmEvent) event = visible_event_at (call, room, position, &last, &failure);
+  if (event != NULL && event->number != last)
     return cm_rooms_state_at (cm_call_node (call)->rooms, event->state_after, error);
   if (failure == NULL)
     return cm_state_map_ref (room->state);
