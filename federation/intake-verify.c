@@ -31,6 +31,16 @@ authorising_server (const CmEvent *event)
   return g_strcmp0 (cm_event_membership (event), "join") == 0 ? cm_id_domain (user) : NULL;
 }
 
+/* A policy server signs with a key that servers do not publish ("Validating policy server
+ * signatures"). */
+static gboolean
+is_of_server (const char *key_id)
+{
+  return g_str_has_prefix (key_id, "ed25519:") && strcmp (key_id, "ed25519:policy_server") != 0;
+}
+
+/* "If a signature is from an unknown or expired key, it is skipped"; of the others none may be
+ * wrong, and there must be one. */
 gboolean
 cm_intake_is_signed_by (CmIntake *intake, const CmEvent *event, const char *server)
 {
@@ -38,23 +48,26 @@ cm_intake_is_signed_by (CmIntake *intake, const CmEvent *event, const char *serv
       cm_json_get_object (cm_json_get_object (event->json, "signatures"), server);
   const CmJson *signature;
   const char *key_id;
+  gboolean is_signed = FALSE;
   CmJsonIter iter;
   guint tried = 0;
 
   g_autoptr (GBytes) payload = signatures != NULL ? cm_event_signed_payload (event) : NULL;
   cm_json_iter_init (&iter, signatures);
   while (tried < MAX_KEYS && cm_json_iter_next (&iter, &key_id, &signature)) {
-    if (!g_str_has_prefix (key_id, "ed25519:"))
+    if (!is_of_server (key_id))
       continue;
     tried++;
     g_autofree char *key = cm_key_ring_get (intake->parts.keys, server, key_id,
                                             MAX (event->origin_server_ts, 1), NULL);
-    if (key != NULL &&
-        cm_ed25519_verify (key, cm_json_text (signature), g_bytes_get_data (payload, NULL),
-                           g_bytes_get_size (payload)))
-      return TRUE;
+    if (key == NULL)
+      continue;
+    if (!cm_ed25519_verify (key, cm_json_text (signature), g_bytes_get_data (payload, NULL),
+                            g_bytes_get_size (payload)))
+      return FALSE;
+    is_signed = TRUE;
   }
-  return FALSE;
+  return is_signed;
 }
 
 static gboolean
@@ -151,8 +164,7 @@ want_keys (GPtrArray *servers, GPtrArray *key_ids, GHashTable *seen, const CmEve
 
   cm_json_iter_init (&iter, signatures);
   for (guint i = 0; i < MAX_KEYS && cm_json_iter_next (&iter, &key_id, NULL); i++) {
-    if (!g_str_has_prefix (key_id, "ed25519:") ||
-        !g_hash_table_add (seen, g_strjoin (" ", server, key_id, NULL)))
+    if (!is_of_server (key_id) || !g_hash_table_add (seen, g_strjoin (" ", server, key_id, NULL)))
       continue;
     g_ptr_array_add (servers, (char *) server);
     g_ptr_array_add (key_ids, (char *) key_id);

@@ -240,6 +240,29 @@ def test_CVE_2024_6299_expired_key(fresh_peer):
     assert status(peer, node) == REFUSED
 
 
+def test_signatures_with_several_keys(fresh_peer):
+    """Those of unknown keys are skipped; of the known ones none may be wrong, though another is right."""
+    node, peer = fresh_peer
+    alice = node.new_user("alice")
+    second = SigningKey("ed25519:second")
+    alone = peer.key_document
+    peer.key_document = lambda: peer.key.sign_json({**fedevents.without(alone(), "signatures"), "verify_keys": {
+        key.key_id: {"key": key.public} for key in (peer.key, second)}}, peer.name)
+    dana = "@dana:fresh.test"
+    room = PeerRoom.join(peer, node, alice.create_room(preset="public_chat"), dana)
+
+    def say(body, key_id, signer=None):
+        event = room.message(dana, body)
+        event["signatures"][peer.name][key_id] = b64(b"x" * 64)
+        signed = fedevents.sign(room.version, event, peer.name, signer) if signer else event
+        return peer.send(node, signed)[room.id_of(event)]
+
+    assert say("by both", second.key_id, second) == {}
+    assert say("by the policy server too", "ed25519:policy_server") == {}
+    assert say("by a stranger too", "ed25519:stranger") == {}
+    assert "error" in say("by one of two", second.key_id)
+
+
 @pytest.mark.parametrize("text", [
     '{"pdus":[],}', "{'pdus':[]}", '{"pdus":[]} {}', '{"pdus":[]/**/}', '{"pdus":[],"pdus":[]}', '{"pdus":[],"a":01}',
     '{"pdus":[],"a":NaN}', '{"pdus":[],"a":0x10}', '{"pdus":[],"a":"\t"}', '{"pdus":[],"a":+1}', '\ufeff{"pdus":[]}',
