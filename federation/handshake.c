@@ -186,8 +186,8 @@ cm_plea_make (const CmPlea *plea, const char *server, GError **error)
   const char *name = cm_json_get_text (cm_json_doc_root (answer), "room_version");
   const CmRoomVersion *version = name != NULL ? cm_room_version_find (name) : NULL;
   if (version == NULL) {
-    g_set_error_literal (error, CM_ERROR, CM_ERROR_UNSUPPORTED_ROOM_VERSION,
-                         "This room's version is not supported");
+    g_set_error_literal (error, CM_ERROR, CM_ERROR_INCOMPATIBLE_ROOM_VERSION,
+                         "This server does not know the room's version");
     return NULL;
   }
   if (agrees (plea, template))
