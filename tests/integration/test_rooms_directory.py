@@ -24,7 +24,8 @@ def test_alias_round_trip(user, other):
     assert answer == {"room_id": room, "servers": ["localhost"]}
     assert user.get(f"/rooms/{quote(room)}/aliases") == {"aliases": [alias]}
     other.get(f"/rooms/{quote(room)}/aliases", expect=(403, "M_FORBIDDEN"))
-    put_alias(user, alias, room, expect=409)
+    taken = put_alias(user, alias, room, expect=(409, "M_UNKNOWN"))
+    assert taken["error"] == f"Room alias {alias} already exists"
     user.delete(f"/directory/room/{quote(alias)}")
     user.delete(f"/directory/room/{quote(alias)}", expect=(404, "M_NOT_FOUND"))
 

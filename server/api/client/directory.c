@@ -27,6 +27,8 @@ static CmReply *
 put_alias (CmCall *call, GError **error)
 {
   CmNode *node = cm_call_node (call);
+  const char *alias = cm_call_param (call, "roomAlias");
+  g_autoptr (GError) failure = NULL;
   const char *room_id;
 
   if (!check_local_alias (call, error) ||
@@ -42,10 +44,16 @@ put_alias (CmCall *call, GError **error)
     return NULL;
   }
   g_autoptr (CmDb) db = cm_pool_get (node->pool, error);
-  if (db == NULL || !cm_alias_create (db, cm_call_param (call, "roomAlias"), view->room,
-                                      cm_call_user (call), error))
+  if (db == NULL)
     return NULL;
-  return cm_reply_empty ();
+  if (cm_alias_create (db, alias, view->room, cm_call_user (call), &failure))
+    return cm_reply_empty ();
+  if (g_error_matches (failure, CM_ERROR, CM_ERROR_CONFLICT)) {
+    g_autofree char *taken = g_strdup_printf ("Room alias %s already exists", alias);
+    return cm_reply_error_status (409, "M_UNKNOWN", taken);
+  }
+  g_propagate_error (error, g_steal_pointer (&failure));
+  return NULL;
 }
 
 /* GET /directory/room/{roomAlias} */
