@@ -221,3 +221,9 @@ def test_suspend(node, admin, user, other):
     assert admin.get(suspend_path(user)) == {"suspended": True}
     admin.put(suspend_path(user), {"suspended": False})
     user.join(second)
+
+
+def test_moderation_is_told_to_who_may(admin, user):
+    """Client-server API, "m.account_moderation capability": left out for everybody else."""
+    assert admin.get("/capabilities")["capabilities"]["m.account_moderation"] == {"suspend": True, "lock": True}
+    assert "m.account_moderation" not in user.get("/capabilities")["capabilities"]

@@ -48,6 +48,16 @@ put_room_versions (CmJsonWriter *writer, const char *default_version)
   cm_json_close (writer);
 }
 
+/* Left out for who may do neither. */
+static void
+put_account_moderation (CmJsonWriter *writer)
+{
+  cm_json_open_object (writer, "m.account_moderation");
+  cm_json_put_boolean (writer, "suspend", TRUE);
+  cm_json_put_boolean (writer, "lock", TRUE);
+  cm_json_close (writer);
+}
+
 /* GET /_matrix/client/v3/capabilities */
 static CmReply *
 capabilities (CmCall *call, GError **error)
@@ -64,6 +74,8 @@ capabilities (CmCall *call, GError **error)
   put_capability (writer, "m.set_avatar_url", TRUE);
   put_capability (writer, "m.3pid_changes", FALSE);
   put_capability (writer, "m.get_login_token", TRUE);
+  if (cm_call_requester (call)->admin)
+    put_account_moderation (writer);
   cm_json_close (writer);
   cm_json_close (writer);
   return cm_reply_json (writer);
