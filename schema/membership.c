@@ -6,6 +6,13 @@ static const CmSql rooms_of_user = {
   " WHERE m.user_id = $1 AND m.membership = $2 ORDER BY s.text",
 };
 
+static const CmSql mutual_rooms = {
+  "membership_mutual_rooms",
+  "SELECT s.text FROM member m JOIN member o USING (room) JOIN sym s ON s.id = m.room"
+  " WHERE m.user_id = $1 AND m.membership = 'join' AND o.user_id = $2 AND o.membership = 'join'"
+  " ORDER BY s.text",
+};
+
 static const CmSql outside_rooms_of_user = {
   "membership_outside_rooms",
   "SELECT s.text FROM outside_membership o JOIN sym s ON s.id = o.room"
@@ -68,6 +75,15 @@ cm_membership_rooms (CmDb *db, gint64 user, const char *membership, GError **err
 {
   g_autoptr (CmRows) rows =
       cm_db_query (db, &rooms_of_user, CM_ARGS (CM_INT (user), CM_TEXT (membership)), error);
+
+  return rows != NULL ? texts_of (rows) : NULL;
+}
+
+char **
+cm_membership_mutual_rooms (CmDb *db, gint64 user, gint64 other, GError **error)
+{
+  g_autoptr (CmRows) rows =
+      cm_db_query (db, &mutual_rooms, CM_ARGS (CM_INT (user), CM_INT (other)), error);
 
   return rows != NULL ? texts_of (rows) : NULL;
 }

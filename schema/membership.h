@@ -8,6 +8,9 @@ G_BEGIN_DECLS
 /* (transfer full) ids of the rooms in which @user (sym) has this membership. */
 char **cm_membership_rooms (CmDb *db, gint64 user, const char *membership, GError **error);
 
+/* (transfer full) ids of the rooms that both (syms) are joined to. */
+char **cm_membership_mutual_rooms (CmDb *db, gint64 user, gint64 other, GError **error);
+
 /* (transfer full) ids of the rooms that this node is not in and @user is invited to or knocks at.
  */
 char **cm_membership_outside_rooms (CmDb *db, gint64 user, GError **error);

@@ -36,6 +36,7 @@ const CmRoute *const cm_route_tables[] = {
   cm_routes_membership,
   cm_routes_messages,
   cm_routes_meta,
+  cm_routes_mutual_rooms,
   cm_routes_notifications,
   cm_routes_openid,
   cm_routes_presence,

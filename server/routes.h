@@ -38,6 +38,7 @@ extern const CmRoute cm_routes_members[];
 extern const CmRoute cm_routes_membership[];
 extern const CmRoute cm_routes_messages[];
 extern const CmRoute cm_routes_meta[];
+extern const CmRoute cm_routes_mutual_rooms[];
 extern const CmRoute cm_routes_notifications[];
 extern const CmRoute cm_routes_openid[];
 extern const CmRoute cm_routes_presence[];

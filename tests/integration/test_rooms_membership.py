@@ -233,6 +233,7 @@ def test_who_takes_no_invites_gets_none(user, other):
     assert set(other.sync()["rooms"]["invite"]) == {early, late}
     other.join(early)
 
+
 def test_nobody_vouches_for_himself(user, other):
     """Who vouches for a join is the server's to say, not the client's."""
     room = user.create_room(preset="public_chat")
@@ -241,3 +242,22 @@ def test_nobody_vouches_for_himself(user, other):
                                            "join_authorised_via_users_server": user.user_id}, state_key=user.user_id)
     assert user.state(room, "m.room.member", user.user_id) == {"membership": "join", "displayname": "x"}
 
+
+def test_mutual_rooms(user, other, node):
+    def mutual(client, **query):
+        return client.request("GET", "/_matrix/client/v1/mutual_rooms", params=query)
+
+    both = [user.create_room(preset="public_chat") for _ in range(2)]
+    for room in both:
+        other.join(room)
+    invited = user.create_room(invite=[other.user_id])
+    gone = user.create_room(preset="public_chat")
+    other.join(gone)
+    other.leave(gone)
+    assert mutual(user, user_id=other.user_id).json() == {"joined": sorted(both), "count": 2}
+    assert mutual(other, user_id=user.user_id).json()["joined"] == sorted(both)
+    assert mutual(other, user_id="@nobody:localhost").json() == {"joined": [], "count": 0}
+    for wrong in ({}, {"user_id": "nobody"}, {"user_id": user.user_id}, {"user_id": other.user_id, "from": "x"}):
+        answer = mutual(user, **wrong)
+        assert (answer.status_code, answer.json()["errcode"]) == (400, "M_INVALID_PARAM")
+    assert invited not in mutual(user, user_id=other.user_id).text
