@@ -53,11 +53,13 @@ const CmRoute *const cm_route_tables[] = {
   cm_routes_send,
   cm_routes_sync,
   cm_routes_tags,
+  cm_routes_third_party,
   cm_routes_to_device,
   cm_routes_typing,
   cm_routes_upgrade,
   cm_routes_user_directory,
   cm_routes_user_keys,
+  cm_routes_voip,
   /* clang-format on */
 };
 

@@ -55,11 +55,13 @@ extern const CmRoute cm_routes_search[];
 extern const CmRoute cm_routes_send[];
 extern const CmRoute cm_routes_sync[];
 extern const CmRoute cm_routes_tags[];
+extern const CmRoute cm_routes_third_party[];
 extern const CmRoute cm_routes_to_device[];
 extern const CmRoute cm_routes_typing[];
 extern const CmRoute cm_routes_upgrade[];
 extern const CmRoute cm_routes_user_directory[];
 extern const CmRoute cm_routes_user_keys[];
+extern const CmRoute cm_routes_voip[];
 
 extern const CmRoute *const cm_route_tables[];
 extern const gsize cm_n_route_tables;

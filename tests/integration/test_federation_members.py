@@ -334,6 +334,7 @@ def test_restricted_join_is_countersigned(federated):
     response = peer.request(node, "PUT", f"/_matrix/federation/v2/send_join/{quote(room_id)}/{quote(room.id_of(forged))}", forged)
     assert response.status_code == 403 and "acme.localhost" not in response.text
 
+
 def test_restricted_join_that_cannot_be_judged(federated):
     """Who is in a room that this server is not in, or no more, it cannot say: another server of the room may."""
     node, peer, _ = federated

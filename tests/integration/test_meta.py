@@ -73,3 +73,13 @@ def test_capabilities(user):
     assert {"10", "11", "12"} <= {name for name, state in versions["available"].items() if state == "stable"}
     assert capabilities["m.change_password"]["enabled"] is True
     assert capabilities["m.profile_fields"] == {"enabled": True}
+
+
+def test_networks_and_calls_that_are_not_there(user):
+    """Clients ask before they show a directory or ring somebody."""
+    assert user.get("/thirdparty/protocols") == {}
+    assert user.get("/thirdparty/location?alias=%23a:localhost") == []
+    assert user.get("/thirdparty/user?userid=%40a:localhost") == []
+    for what in ("protocol", "location", "user"):
+        user.get(f"/thirdparty/{what}/irc", expect=(404, "M_NOT_FOUND"))
+    assert user.get("/voip/turnServer") == {}
