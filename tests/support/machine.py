@@ -1,5 +1,6 @@
 """What the tests need of the machine: a user to become, short-lived folders, free ports."""
 
+import fcntl
 import os
 import pathlib
 import pwd
@@ -45,10 +46,43 @@ def make_folder():
     return folder
 
 
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+class Ports:
+    """Ports beneath those that the kernel gives to connections, in blocks that a run of tests locks for itself: what was found
+    free is still free when a node binds it, or binds it again, whatever else runs on the machine."""
+
+    FIRST, LAST, SIZE = 12000, 32000, 500
+
+    def __init__(self):
+        self._lock = self._next = self._first = None
+
+    def _take_block(self):
+        folder = pathlib.Path("/tmp/comity-test-ports")
+        folder.mkdir(exist_ok=True)
+        for first in range(self.FIRST, self.LAST, self.SIZE):
+            self._lock = open(folder / str(first), "w", encoding="ascii")
+            try:
+                fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                self._lock.close()
+                continue
+            self._first = self._next = first
+            return
+        raise RuntimeError("every block of ports is locked by some run of the tests")
+
+    def take(self):
+        if self._first is None:
+            self._take_block()
+        for _ in range(self.SIZE):
+            port, self._next = self._next, self._next + 1
+            if self._next == self._first + self.SIZE:
+                self._next = self._first
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", port)) != 0:
+                    return port
+        raise RuntimeError("no port of the block is free")
+
+
+free_port = Ports().take
 
 
 def wait_for(condition, seconds=10, every=0.02, what="something"):
