@@ -92,6 +92,10 @@ cm_rooms_states_at (CmRooms *rooms, const gint64 *state_ids, gsize count, GError
 CmEvent *cm_rooms_event_in (CmRooms *rooms, const CmStateMap *state, const char *type,
                             const char *state_key, GError **error);
 
+/* (transfer full) a user of this server who is in the room and has @level, for what the node does
+ * there by itself; NULL without @error when there is none. */
+char *cm_room_find_deputy (const CmRoomView *view, gint64 level, GError **error);
+
 typedef enum {
   CM_MEMBERSHIP_NONE,
   CM_MEMBERSHIP_INVITE,

@@ -2,9 +2,6 @@
 
 #include "crypto/id.h"
 #include "federation/auth-rules.h"
-#include "schema/membership.h"
-
-#include <string.h>
 
 typedef struct {
   CmNode *node;
@@ -72,52 +69,6 @@ check_allowed (CmNode *node, const CmRoomView *view, const char *user_id, GError
   return cm_fail (error, CM_ERROR_FORBIDDEN, "You are in none of the rooms whose members may join");
 }
 
-typedef struct {
-  CmNode *node;
-  const CmRoomView *view;
-  const CmEvent *power, *create;
-} Search;
-
-static gboolean
-may_vouch (const Search *search, const char *user_id)
-{
-  return cm_id_domain_is (user_id, search->node->server_name) &&
-         cm_room_membership (search->view, user_id) == CM_MEMBERSHIP_JOIN &&
-         cm_power_of_user (search->power, search->create, user_id) >=
-             cm_power_level (search->power, "invite");
-}
-
-/* Those with a power of their own are few; where everybody may invite, anybody will do. */
-static char *
-find_authority (const Search *search, GError **error)
-{
-  const CmJson *users =
-      search->power != NULL ? cm_json_get_object (search->power->content, "users") : NULL;
-  const CmJson *more = search->create != NULL
-                           ? cm_json_get_array (search->create->content, "additional_creators")
-                           : NULL;
-  const CmJson *item;
-  const char *user_id;
-  CmJsonIter iter;
-
-  if (search->create != NULL && may_vouch (search, search->create->sender))
-    return g_strdup (search->create->sender);
-  cm_json_iter_init (&iter, users);
-  while (cm_json_iter_next (&iter, &user_id, NULL))
-    if (may_vouch (search, user_id))
-      return g_strdup (user_id);
-  cm_json_iter_init (&iter, more);
-  while (cm_json_iter_next (&iter, NULL, &item))
-    if (cm_json_text (item) != NULL && may_vouch (search, cm_json_text (item)))
-      return g_strdup (cm_json_text (item));
-  if (cm_power_level (search->power, "users_default") < cm_power_level (search->power, "invite"))
-    return NULL;
-  g_autoptr (CmDb) db = cm_pool_get (search->node->pool, error);
-  g_autofree char *anybody =
-      db != NULL ? cm_membership_any_local (db, search->view->room, error) : NULL;
-  return anybody != NULL && may_vouch (search, anybody) ? g_steal_pointer (&anybody) : NULL;
-}
-
 gboolean
 cm_restricted_check (CmNode *node, const CmRoomView *view, const char *user_id,
                      CmRestricted *result, char **authority, GError **error)
@@ -135,9 +86,7 @@ cm_restricted_check (CmNode *node, const CmRoomView *view, const char *user_id,
   if (!check_allowed (node, view, user_id, error))
     return FALSE;
   g_autoptr (CmEvent) power = cm_room_state_event (view, "m.room.power_levels", "", NULL);
-  g_autoptr (CmEvent) create = cm_room_state_event (view, "m.room.create", "", NULL);
-  Search search = { node, view, power, create };
-  *authority = find_authority (&search, &failure);
+  *authority = cm_room_find_deputy (view, cm_power_level (power, "invite"), &failure);
   if (failure != NULL) {
     g_propagate_error (error, g_steal_pointer (&failure));
     return FALSE;
