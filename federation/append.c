@@ -116,7 +116,7 @@ begin_with (CmRoom *room, const CmDraft *draft, CmEvent **event, GError **error)
   for (;;) {
     g_autoptr (GError) failure = NULL;
     g_autoptr (CmRoomWrite) write = begin (room, NULL, &failure);
-    if (write != NULL && (*event = cm_draft_add (write, draft, &failure)) != NULL)
+    if (write != NULL && (*event = cm_draft_add (write, draft, 0, &failure)) != NULL)
       return g_steal_pointer (&write);
     if (!g_error_matches (failure, CM_ERROR, CM_ERROR_CONFLICT)) {
       g_propagate_error (error, g_steal_pointer (&failure));
@@ -310,7 +310,7 @@ append_all (CmRoomWrite *write, const CmDraft *drafts, gsize count, GError **err
   g_autoptr (CmRoomWrite) desk = write;
   g_autoptr (GPtrArray) events = g_ptr_array_new_with_free_func ((GDestroyNotify) cm_event_unref);
   for (gsize i = 0; i < count; i++) {
-    CmEvent *event = cm_draft_add (desk, &drafts[i], error);
+    CmEvent *event = cm_draft_add (desk, &drafts[i], 0, error);
     if (event == NULL)
       return NULL;
     g_ptr_array_add (events, event);

@@ -184,7 +184,7 @@ find_echo (const CmRoomView *view, const CmDraft *draft, GError **error)
 
 /* (transfer full) */
 static CmEvent *
-add (CmRoomWrite *write, const CmDraft *draft, GError **error)
+add (CmRoomWrite *write, const CmDraft *draft, CmStoreFlags flags, GError **error)
 {
   CmRooms *rooms = write->room->rooms;
   g_auto (Ground) ground = { 0 };
@@ -213,15 +213,15 @@ add (CmRoomWrite *write, const CmDraft *draft, GError **error)
   event->prev = numbers_of (ground.prev);
   event->auth = numbers_of (ground.auth);
   if (!cm_room_write_number (write, event, error) ||
-      !cm_room_write_place (write, event, &ground.state, 0, FALSE, error))
+      !cm_room_write_place (write, event, &ground.state, flags, FALSE, error))
     return NULL;
   return g_steal_pointer (&event);
 }
 
 CmEvent *
-cm_draft_add (CmRoomWrite *write, const CmDraft *draft, GError **error)
+cm_draft_add (CmRoomWrite *write, const CmDraft *draft, CmStoreFlags flags, GError **error)
 {
-  CmEvent *event = add (write, draft, error);
+  CmEvent *event = add (write, draft, flags, error);
   if (event == NULL)
     cm_room_write_doubt (write, error);
   return event;
@@ -300,7 +300,7 @@ fill_room (CmRoomWrite *write, CmEvent *create, const CmDraft *drafts, gsize cou
   if (!cm_room_write_enter (write, create, nothing, CM_STORE_JUDGED, error))
     return FALSE;
   for (gsize i = 0; i < count; i++) {
-    g_autoptr (CmEvent) event = cm_draft_add (write, &drafts[i], error);
+    g_autoptr (CmEvent) event = cm_draft_add (write, &drafts[i], 0, error);
     if (event == NULL)
       return FALSE;
   }

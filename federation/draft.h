@@ -8,9 +8,10 @@
 G_BEGIN_DECLS
 
 /* Makes the event of @draft on top of all that @write has, and adds it. (transfer full) the event,
- * or the present state event when
- * @draft changes nothing. CM_ERROR_CONFLICT when an earlier write failed meanwhile. */
-CmEvent *cm_draft_add (CmRoomWrite *write, const CmDraft *draft, GError **error);
+ * or the present state event when @draft changes nothing. CM_ERROR_CONFLICT when an earlier write
+ * failed meanwhile; after CM_ERROR_FORBIDDEN @write is as it was. */
+CmEvent *
+cm_draft_add (CmRoomWrite *write, const CmDraft *draft, CmStoreFlags flags, GError **error);
 /* As cm_room_template, but judges nothing. */
 CmJsonDoc *cm_draft_compose (CmRoom *room, const CmDraft *draft, GError **error);
 

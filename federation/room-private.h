@@ -127,6 +127,19 @@ gboolean cm_room_write_state (CmRoomWrite *write, const CmState *parent, CmState
 gboolean cm_room_write_merge (CmRoomWrite *write, const gint64 *events, gsize count, CmState *state,
                               GError **error);
 
+/* room-branches.c */
+/* An event that says nothing and ties branches together. The name is Synapse's; where it comes from
+ * another server clients are spared it too. */
+#define CM_DUMMY_EVENT "org.matrix.dummy_event"
+/* (transfer full) the forward extremities once @event stands on its prev events, itself the last.
+ */
+GArray *cm_branches_after (const CmRoomView *view, const CmEvent *event);
+/* Sees to it that @event, linked, numbered and accepted, does not become a branch too many: joins
+ * those there are; where no user of this server may do that, @verdict becomes a soft failure when
+ * its sender's server has its share. */
+gboolean cm_room_write_make_way (CmRoomWrite *write, const CmEvent *event, CmVerdict *verdict,
+                                 GError **error);
+
 /* append-write.c: what an event becomes. */
 typedef struct {
   gboolean visible; /* has a position: @position is its offset in the write, or the position itself

@@ -135,29 +135,12 @@ put_aside (CmRoomWrite *write, Arrival *arrival, const CmState *before, CmEventF
   return TRUE;
 }
 
-/* The forward extremities once @event stands on its prev events. */
-static GArray *
-advance (const CmRoomView *view, const CmEvent *event)
-{
-  GArray *next = g_array_new (FALSE, FALSE, sizeof (gint64));
-  for (guint i = 0; i < view->extremities->len; i++) {
-    gint64 old = g_array_index (view->extremities, gint64, i);
-    gboolean covered = FALSE;
-    for (guint j = 0; j < event->prev->len && !covered; j++)
-      covered = g_array_index (event->prev, gint64, j) == old;
-    if (!covered)
-      g_array_append_val (next, old);
-  }
-  g_array_append_val (next, event->number);
-  return next;
-}
-
 static gboolean
 move_tip (CmRoomWrite *write, const CmEvent *event, const CmState *after, gint64 offset,
           GError **error)
 {
   CmRoomView *view = write->view;
-  GArray *extremities = advance (view, event);
+  GArray *extremities = cm_branches_after (view, event);
   g_array_unref (view->extremities);
   view->extremities = extremities;
   view->depth = extremities->len == 1 ? event->depth : MAX (view->depth, event->depth);
@@ -170,6 +153,12 @@ move_tip (CmRoomWrite *write, const CmEvent *event, const CmState *after, gint64
     return FALSE;
   return current.id == view->state_id ||
          cm_room_write_change_state (write, &current, offset, error);
+}
+
+static gboolean
+is_dummy (const CmEvent *event)
+{
+  return cm_event_is (event, CM_DUMMY_EVENT, NULL);
 }
 
 /* Readers get the event at position @offset of the write. */
@@ -194,7 +183,8 @@ cm_room_write_place (CmRoomWrite *write, CmEvent *event, const CmState *before, 
       !cm_room_write_redactions (write, event, before->map, &redacts, error))
     return FALSE;
   gint64 offset = cm_write_take_positions (write->write, 1);
-  gboolean visible = redacts != CM_REDACTS_LATER && redacts != CM_REDACTS_IN_VAIN;
+  gboolean visible =
+      redacts != CM_REDACTS_LATER && redacts != CM_REDACTS_IN_VAIN && !is_dummy (event);
   cm_room_write_add_event (
       write, event, &(CmEventPlace){ .visible = visible, .stored = stored, .position = offset });
   remember (write, event);
@@ -237,6 +227,9 @@ receive (CmRoomWrite *write, CmEvent *event, CmStateMap *given, CmStoreFlags fla
     return FALSE;
   if (*verdict == CM_VERDICT_REJECTED)
     return put_aside (write, &arrival, &before, CM_EVENT_REJECTED, error);
+  if (*verdict == CM_VERDICT_ACCEPTED &&
+      !cm_room_write_make_way (write, arrival.event, verdict, error))
+    return FALSE;
   if (*verdict == CM_VERDICT_SOFT_FAILED)
     return put_aside (write, &arrival, &before, CM_EVENT_SOFT_FAILED, error);
   if (!cm_room_write_place (write, arrival.event, &before, flags, arrival.place.stored, error))
@@ -277,7 +270,7 @@ cm_room_write_history (CmRoomWrite *write, CmEvent *event, CmStateMap *given, gi
   CmRedacts redacts;
   if (!cm_room_write_redactions (write, arrival.event, before.map, &redacts, error))
     return FALSE;
-  arrival.place.visible = redacts != CM_REDACTS_IN_VAIN;
+  arrival.place.visible = redacts != CM_REDACTS_IN_VAIN && !is_dummy (arrival.event);
   arrival.place.negative = TRUE;
   arrival.place.position = position;
   arrival.event->position = arrival.place.visible ? position : 0;

@@ -56,7 +56,7 @@ struct _CmRoomView {
   const CmRoomVersion *version;
   CmStateMap *state; /* current, resolved */
   gint64 state_id;
-  GArray *extremities; /* of gint64 */
+  GArray *extremities; /* of gint64; few, see room-branches.c */
   gint64 depth;        /* of the deepest extremity */
   GHashTable *servers; /* server name -> joined members (GINT_TO_POINTER); those in the room */
   GPtrArray *others;   /* their names without this server's, ending in NULL: a strv */

@@ -85,11 +85,13 @@ is_hidden (const CmEvent *event)
          (event->flags & (CM_EVENT_OUTLIER | CM_EVENT_REJECTED | CM_EVENT_SOFT_FAILED)) != 0;
 }
 
-/* A redaction whose target is not known yet, or which may not redact it: clients are not told. */
+/* A redaction whose target is not known yet, or which may not redact it; an event that only ties
+ * branches together: clients are not told. */
 static gboolean
 is_held_back (const CmEvent *event)
 {
-  return event->redacts != NULL && event->state_key == NULL && event->position == 0;
+  return (event->redacts != NULL && event->state_key == NULL && event->position == 0) ||
+         cm_event_is (event, CM_DUMMY_EVENT, NULL);
 }
 
 /* Fetches the states around @events, and in one more round trip the events in them that the rules

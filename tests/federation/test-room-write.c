@@ -289,28 +289,6 @@ test_gap_and_history (LiveRoom *fixture, gconstpointer data)
   g_assert_cmpint (older->position, <, first->position);
 }
 
-/* More branches than an event may name. */
-static void
-test_many_branches (LiveRoom *fixture, gconstpointer data)
-{
-  g_autoptr (GPtrArray) events = g_ptr_array_new_with_free_func ((GDestroyNotify) cm_event_unref);
-  for (guint i = 0; i < 25; i++) {
-    g_autofree char *content = g_strdup_printf ("{'n':%u}", i);
-    g_ptr_array_add (events, live_room_foreign (fixture, CAROL, "m.room.message", NULL, content));
-  }
-  for (guint i = 0; i < events->len; i++)
-    live_room_assert_received (fixture, events->pdata[i], CM_VERDICT_ACCEPTED);
-  g_autoptr (CmRoomView) wide = cm_room_view (fixture->room);
-  g_assert_cmpuint (wide->extremities->len, ==, 25);
-  g_autoptr (CmEvent) first = live_room_say (fixture, ALICE, "hello"),
-                      second = live_room_say (fixture, ALICE, "hello");
-  g_assert_cmpuint (cm_json_length (cm_json_get_array (first->json, "prev_events")), ==,
-                    CM_EVENT_MAX_PREV_EVENTS);
-  g_assert_cmpuint (cm_json_length (cm_json_get_array (second->json, "prev_events")), ==, 6);
-  g_autoptr (CmRoomView) narrow = cm_room_view (fixture->room);
-  g_assert_cmpuint (narrow->extremities->len, ==, 1);
-}
-
 /* CVE-2025-30355: an event as deep as an integer goes must not freeze the room. */
 static void
 test_cve_2025_30355_depth (LiveRoom *fixture, gconstpointer data)
@@ -366,7 +344,6 @@ main (int argc, char **argv)
   ADD ("missing-auth", "11", test_missing_auth);
   ADD ("CVE-2022-39374-outlier-parent", "11", test_cve_2022_39374_outlier_parent);
   ADD ("gap-and-history", "11", test_gap_and_history);
-  ADD ("many-branches", "11", test_many_branches);
   ADD ("CVE-2025-30355-depth", "11", test_cve_2025_30355_depth);
   ADD ("abandon", "11", test_abandon);
   int result = g_test_run ();
