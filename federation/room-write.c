@@ -5,6 +5,10 @@
 
 #include <string.h>
 
+/* How many resolutions a room remembers. A fork is asked about for as long as it stands, others
+ * never again; more are forgotten all at once. */
+#define MAX_RESOLVED 64
+
 static void
 free_write (CmRoomWrite *write)
 {
@@ -199,6 +203,8 @@ resolve (CmRoomWrite *write, const GArray *ids, CmState *state, GError **error)
   CmState parent = { maps->pdata[0], g_array_index (ids, gint64, 0) };
   if (!cm_room_write_state (write, &parent, resolved, state, error))
     return FALSE;
+  if (g_hash_table_size (room->resolved) >= MAX_RESOLVED)
+    g_hash_table_remove_all (room->resolved);
   g_hash_table_insert (room->resolved, g_string_free (g_steal_pointer (&key), FALSE),
                        g_memdup2 (&state->id, sizeof state->id));
   return TRUE;

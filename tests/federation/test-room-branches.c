@@ -198,6 +198,23 @@ test_of_another_server (LiveRoom *fixture, gconstpointer data)
   g_assert_cmpint (live_room_count (fixture, DUMMIES " AND position IS NULL"), ==, 1);
 }
 
+/* What a fork once came to is not remembered for ever. */
+static void
+test_memory (LiveRoom *fixture, gconstpointer data)
+{
+  g_autoptr (GPtrArray) events = make_flood (fixture, 2);
+  for (guint i = 0; i < events->len; i++)
+    live_room_assert_received (fixture, events->pdata[i], CM_VERDICT_ACCEPTED);
+  g_autoptr (CmEvent) first = live_room_foreign_say (fixture, CAROL);
+  g_autoptr (CmEvent) again = live_room_foreign (fixture, CAROL, "m.room.message", NULL, "{'n':2}");
+  g_autoptr (GPtrArray) flood = make_flood (fixture, FLOOD);
+  live_room_assert_received (fixture, first, CM_VERDICT_ACCEPTED);
+  for (guint i = 0; i < flood->len; i++)
+    live_room_assert_received (fixture, flood->pdata[i], CM_VERDICT_ACCEPTED);
+  live_room_assert_received (fixture, again, CM_VERDICT_ACCEPTED);
+  g_assert_cmpint (again->state_before, !=, first->state_before);
+}
+
 static void
 assert_deputy (LiveRoom *fixture, gint64 level, const char *expected)
 {
@@ -240,6 +257,7 @@ main (int argc, char **argv)
   ADD ("fed-dos-extremities/bans", "11", test_bans_hold);
   ADD ("fed-dos-extremities/bans", "12", test_bans_hold);
   ADD ("fed-dos-extremities/shares", "11", test_shares);
+  ADD ("fed-dos-extremities/memory", "11", test_memory);
   ADD ("many", "11", test_more_than_can_be_named);
   ADD ("of-another-server", "11", test_of_another_server);
   ADD ("deputy", "11", test_deputy);
