@@ -6,12 +6,12 @@ static const CmSql has_missing = {
 };
 
 /* Of events that are no history themselves (rejected or soft-failed ones) the ancestors are of no
- * interest. */
+ * interest. Those of events that are shown to nobody, and stand nowhere, come after the others. */
 static const CmSql missing_events = {
   "room_missing_events",
   "SELECT m.event_id FROM missing_event m JOIN event e ON e.id = m.child"
-  " WHERE m.room = $1 AND e.position IS NOT NULL GROUP BY m.event_id"
-  " ORDER BY bool_or (e.position <= $2) DESC, max (e.position) DESC LIMIT $3",
+  " WHERE m.room = $1 AND e.flags & 3 = 0 GROUP BY m.event_id"
+  " ORDER BY bool_or (e.position <= $2) DESC NULLS LAST, max (e.position) DESC NULLS LAST LIMIT $3",
 };
 
 static const CmSql event_at_position = {

@@ -110,6 +110,24 @@ def test_events_that_tie_branches_together(federated):
     alice.send(room.room_id, "goes on")
 
 
+def test_history_before_a_tie(federated):
+    """History goes on behind an event that nobody sees."""
+    node, peer, _ = federated
+    alice, room = shared(federated)
+    state = [room.id_of(event) for event in room.state.values()]
+    early = room.add(room.message(DANA, "early"))
+    tie = room.add(room.make(DANA, DUMMY, {}))
+    last = room.add(room.message(DANA, "last"))
+    peer.on("POST", "/get_missing_events/", lambda *_: {"events": [tie]})
+    peer.on("GET", "/state_ids/", lambda *_: {"pdu_ids": state, "auth_chain_ids": []})
+    peer.on("GET", "/backfill/", lambda match, content, query: {
+        "pdus": [early] if query["v"] == [room.id_of(early)] else []})
+    peer.send(node, last)
+    wait_for(lambda: "last" in str(everything(alice, room.room_id)), what="the last message")
+    assert "early" in str(everything(alice, room.room_id))
+    peer.handlers.clear()
+
+
 def test_branches_tied_together_reach_the_other_node(authority, make_node):
     """A node that a server kept its branches from gets what another node's user said on top of them all, and the answer comes back."""
     peer = Peer("peer.test", authority).start()
