@@ -275,14 +275,14 @@ GPtrArray *
 cm_ephemeral_presence_since (CmEphemeral *ephemeral, gint64 since)
 {
   g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&ephemeral->mutex);
-  GPtrArray *changed = g_ptr_array_new_with_free_func ((GDestroyNotify) cm_presence_free);
+  GPtrArray *changed = g_ptr_array_new_with_free_func (g_free);
   GHashTableIter iter;
-  gpointer person;
+  gpointer user_id, person;
 
   g_hash_table_iter_init (&iter, ephemeral->people);
-  while (g_hash_table_iter_next (&iter, NULL, &person))
+  while (g_hash_table_iter_next (&iter, &user_id, &person))
     if (((Person *) person)->presence.counter > since)
-      g_ptr_array_add (changed, copy_presence (&((Person *) person)->presence));
+      g_ptr_array_add (changed, g_strdup (user_id));
   return changed;
 }
 

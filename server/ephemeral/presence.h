@@ -6,6 +6,9 @@
 
 G_BEGIN_DECLS
 
+/* Bytes of a status message: what users of this server may set, and what is kept of others'. */
+#define CM_PRESENCE_MAX_STATUS 1024
+
 typedef struct {
   char *user_id;
   char *state;      /* online, offline, unavailable */
@@ -35,7 +38,7 @@ gboolean
 cm_ephemeral_tell (CmEphemeral *ephemeral, const char *user_id, const char *const *servers);
 /* (transfer full) what is known of a user; NULL: nothing. */
 CmPresence *cm_ephemeral_presence_of (CmEphemeral *ephemeral, const char *user_id);
-/* (transfer full) of CmPresence: everybody's that changed after @since. */
+/* (transfer full) ids of the users whose presence changed after @since. */
 GPtrArray *cm_ephemeral_presence_since (CmEphemeral *ephemeral, gint64 since);
 
 G_END_DECLS

@@ -150,67 +150,63 @@ find_newcomers (const CmSyncAnswer *answer, GError **error)
   return g_steal_pointer (&newcomers);
 }
 
-/* Of @newcomers, what is known, or else that they are not here. */
+/* What is known of a user, or else that he is not here. */
 static void
-add_newcomers (CmSyncAnswer *answer, GPtrArray *candidates, GHashTable *newcomers)
+add_presence_of (CmSyncAnswer *answer, const char *user_id)
 {
-  CmEphemeral *ephemeral = answer->request->node->ephemeral;
+  CmPresence *presence = cm_ephemeral_presence_of (answer->request->node->ephemeral, user_id);
+
+  g_ptr_array_add (answer->presence, presence != NULL ? presence : cm_presence_offline (user_id));
+}
+
+/* Adds to @people those whose presence changed, and takes out whom the filter does not want. */
+static void
+find_changed (const CmSyncAnswer *answer, GHashTable *people)
+{
+  g_autoptr (GPtrArray) changed = cm_ephemeral_presence_since (answer->request->node->ephemeral,
+                                                               cm_sync_ephemeral_since (answer));
   GHashTableIter iter;
   gpointer user_id;
 
-  for (guint i = 0; i < candidates->len; i++)
-    g_hash_table_remove (newcomers, ((CmPresence *) g_ptr_array_index (candidates, i))->user_id);
-  g_hash_table_remove (newcomers, answer->request->user_id);
-  g_hash_table_iter_init (&iter, newcomers);
-  while (g_hash_table_iter_next (&iter, &user_id, NULL)) {
-    CmPresence *presence = cm_ephemeral_presence_of (ephemeral, user_id);
-    if (presence == NULL)
-      presence = cm_presence_offline (user_id);
-    g_ptr_array_add (candidates, presence);
-  }
+  g_hash_table_remove (people, answer->request->user_id);
+  while (changed->len > 0)
+    g_hash_table_add (people, g_ptr_array_steal_index_fast (changed, changed->len - 1));
+  g_hash_table_iter_init (&iter, people);
+  while (g_hash_table_iter_next (&iter, &user_id, NULL))
+    if (!wants_presence (answer, user_id))
+      g_hash_table_iter_remove (&iter);
 }
 
 /* Takes the presence of those who share a room, and the user's own (CVE-2023-43796). */
 static gboolean
-take_sharing (CmSyncAnswer *answer, GPtrArray *candidates, GError **error)
+take_sharing (CmSyncAnswer *answer, GHashTable *people, GError **error)
 {
   const CmSyncRequest *request = answer->request;
-  g_autoptr (GPtrArray) user_ids = g_ptr_array_new ();
-
-  for (guint i = 0; i < candidates->len; i++)
-    g_ptr_array_add (user_ids, ((CmPresence *) g_ptr_array_index (candidates, i))->user_id);
-  g_ptr_array_add (user_ids, NULL);
+  gboolean own = g_hash_table_remove (people, request->user_id);
+  g_autofree gpointer *user_ids = g_hash_table_get_keys_as_array (people, NULL);
   g_autoptr (CmDb) db = cm_pool_get (request->node->pool, error);
   g_auto (GStrv) sharing =
-      db != NULL ? cm_sync_sharing (db, request->user, (const char *const *) user_ids->pdata, error)
+      db != NULL ? cm_sync_sharing (db, request->user, (const char *const *) user_ids, error)
                  : NULL;
+
   if (sharing == NULL)
     return FALSE;
-  while (candidates->len > 0) {
-    CmPresence *presence = g_ptr_array_steal_index_fast (candidates, candidates->len - 1);
-    if (strcmp (presence->user_id, request->user_id) == 0 ||
-        g_strv_contains ((const char *const *) sharing, presence->user_id))
-      g_ptr_array_add (answer->presence, presence);
-    else
-      cm_presence_free (presence);
-  }
+  if (own)
+    add_presence_of (answer, request->user_id);
+  for (gsize i = 0; sharing[i] != NULL; i++)
+    add_presence_of (answer, sharing[i]);
   return TRUE;
 }
 
 gboolean
 cm_sync_add_presence (CmSyncAnswer *answer, GError **error)
 {
-  g_autoptr (GPtrArray) candidates = cm_ephemeral_presence_since (answer->request->node->ephemeral,
-                                                                  cm_sync_ephemeral_since (answer));
-  g_autoptr (GHashTable) newcomers = find_newcomers (answer, error);
+  g_autoptr (GHashTable) people = find_newcomers (answer, error);
 
-  if (newcomers == NULL)
+  if (people == NULL)
     return FALSE;
-  add_newcomers (answer, candidates, newcomers);
-  for (guint i = candidates->len; i > 0; i--)
-    if (!wants_presence (answer, ((CmPresence *) g_ptr_array_index (candidates, i - 1))->user_id))
-      g_ptr_array_remove_index_fast (candidates, i - 1);
-  return candidates->len == 0 || take_sharing (answer, candidates, error);
+  find_changed (answer, people);
+  return g_hash_table_size (people) == 0 || take_sharing (answer, people, error);
 }
 
 static gboolean

@@ -8,8 +8,6 @@
 
 #include <string.h>
 
-#define MAX_STATUS 1024
-
 static CmReply *
 put_presence (CmCall *call, GError **error)
 {
@@ -17,7 +15,7 @@ put_presence (CmCall *call, GError **error)
   const char *state, *status_msg;
 
   if (!cm_call_is_own (call, error) || !cm_body_need_text (body, "presence", 64, &state, error) ||
-      !cm_body_text (body, "status_msg", MAX_STATUS, &status_msg, error))
+      !cm_body_text (body, "status_msg", CM_PRESENCE_MAX_STATUS, &status_msg, error))
     return NULL;
   if (!cm_presence_is_state (state)) {
     g_set_error_literal (error, CM_ERROR, CM_ERROR_INVALID_PARAM,

@@ -3,8 +3,8 @@
 #include "crypto/id.h"
 #include "federation/intake.h"
 #include "schema/committer.h"
-#include "schema/ids.h"
 #include "schema/receipt.h"
+#include "schema/remote-device.h"
 #include "server/e2ee/edu.h"
 #include "server/ephemeral/presence.h"
 #include "server/ephemeral/typing.h"
@@ -50,25 +50,72 @@ receive_typing (CmNode *node, const char *origin, const char *type, const CmJson
   return TRUE;
 }
 
+/* (transfer full) a set of the users of @push whom somebody here shares a room with; NULL with
+ * @error. */
+static GHashTable *
+find_near (CmNode *node, const char *origin, const CmJson *push, GError **error)
+{
+  g_autoptr (GHashTable) near = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
+  g_autoptr (GPtrArray) users = g_ptr_array_new ();
+  const CmJson *entry;
+  CmJsonIter iter;
+
+  cm_json_iter_init (&iter, push);
+  while (users->len < MAX_PRESENCE && cm_json_iter_next (&iter, NULL, &entry))
+    if (is_of (cm_json_get_text (entry, "user_id"), origin))
+      g_ptr_array_add (users, (char *) cm_json_get_text (entry, "user_id"));
+  g_ptr_array_add (users, NULL);
+  g_autoptr (CmDb) db = cm_pool_get (node->pool, error);
+  g_autoptr (CmRows) rows =
+      db != NULL ? cm_remote_users_near (db, (char **) users->pdata, error) : NULL;
+  if (rows == NULL)
+    return NULL;
+  for (gsize i = 0; i < cm_rows_count (rows); i++)
+    g_hash_table_add (near, g_strdup (cm_rows_text (rows, i, 0)));
+  return g_steal_pointer (&near);
+}
+
+/* A message longer than users of this server may set is left out: that its owner is there is told
+ * all the same. */
+static const char *
+status_of (const CmJson *entry)
+{
+  const CmJson *status = cm_json_get (entry, "status_msg");
+
+  return cm_json_length (status) <= CM_PRESENCE_MAX_STATUS ? cm_json_text (status) : NULL;
+}
+
+static void
+take_presence (CmNode *node, const char *user_id, const CmJson *entry)
+{
+  const char *state = cm_json_get_text (entry, "presence");
+  gint64 ago = cm_json_get_integer (entry, "last_active_ago", 0);
+  gint64 now = g_get_real_time () / 1000;
+
+  if (cm_presence_is_state (state))
+    cm_ephemeral_presence (node->ephemeral, user_id, state, status_of (entry),
+                           now - CLAMP (ago, 0, now));
+}
+
+/* Of users who share no room with anybody here there is nobody to tell, and no need to remember
+ * them; unless they are about to be met, and their server is quicker than the join. */
 static gboolean
 receive_presence (CmNode *node, const char *origin, const char *type, const CmJson *content,
                   GError **error)
 {
-  gint64 now = g_get_real_time () / 1000;
+  const CmJson *push = cm_json_get_array (content, "push");
+  gboolean entering = cm_intake_is_entering (node->intake);
+  g_autoptr (GHashTable) near = find_near (node, origin, push, error);
   const CmJson *entry;
   CmJsonIter iter;
 
-  cm_json_iter_init (&iter, cm_json_get_array (content, "push"));
+  if (near == NULL)
+    return FALSE;
+  cm_json_iter_init (&iter, push);
   for (guint i = 0; i < MAX_PRESENCE && cm_json_iter_next (&iter, NULL, &entry); i++) {
     const char *user_id = cm_json_get_text (entry, "user_id");
-    const char *state = cm_json_get_text (entry, "presence");
-    gint64 ago = cm_json_get_integer (entry, "last_active_ago", 0);
-    /* Of users that this server never met there is nobody to tell, and no need to remember them;
-     * unless they are about to be met, and their server is quicker than the join. */
-    if (is_of (user_id, origin) && state != NULL && cm_presence_is_state (state) &&
-        (cm_sym_lookup (node->ids, user_id, NULL) != 0 || cm_intake_is_entering (node->intake)))
-      cm_ephemeral_presence (node->ephemeral, user_id, state,
-                             cm_json_get_text (entry, "status_msg"), now - CLAMP (ago, 0, now));
+    if (is_of (user_id, origin) && (entering || g_hash_table_contains (near, user_id)))
+      take_presence (node, user_id, entry);
   }
   return TRUE;
 }
