@@ -3,6 +3,10 @@
 /* Answers are kept for as long as a server may repeat its transaction. */
 #define KEEP_ANSWERS_MS (48 * 3600 * G_GINT64_CONSTANT (1000))
 
+/* So many of a user's invites and knocks that are over stay, for clients that have not heard so:
+ * else whoever invites and takes it back makes a row each time. */
+#define KEEP_LEFT 500
+
 static const CmSql find_answer = {
   "inbound_answer",
   "SELECT answer FROM inbound_transaction WHERE origin = $1 AND txn_id = $2",
@@ -52,7 +56,21 @@ static const CmSql put_outside = {
 static const CmSql leave_outside = {
   "outside_leave",
   "UPDATE outside_membership SET membership = 'leave', event_id = coalesce ($3, event_id), "
-  "event = coalesce ($4, event), position = $5 WHERE user_id = $1 AND room = $2",
+  "event = coalesce ($4, event), stripped = '[]', position = $5 WHERE user_id = $1 AND room = $2",
+};
+
+static const CmSql forget_left = {
+  "outside_forget_left",
+  "DELETE FROM outside_membership WHERE user_id = $1 AND membership = 'leave' AND room IN ("
+  "SELECT room FROM outside_membership WHERE user_id = $1 AND membership = 'leave' "
+  "ORDER BY position DESC OFFSET $2)",
+};
+
+static const CmSql size_of_waiting = {
+  "outside_waiting",
+  "SELECT count (*), coalesce (sum (octet_length (event) + octet_length (stripped)), 0)::bigint "
+  "FROM outside_membership WHERE user_id = (SELECT id FROM sym WHERE text = $1) "
+  "AND room IS DISTINCT FROM (SELECT id FROM sym WHERE text = $2) AND membership <> 'leave'",
 };
 
 static const CmSql find_outside = {
@@ -152,6 +170,21 @@ cm_outside_leave (CmWrite *write, gint64 user, gint64 room, const char *event_id
   cm_write_add (write, &leave_outside,
                 CM_ARGS (CM_INT (user), CM_INT (room), CM_TEXT (event_id), CM_BYTES (event),
                          CM_POSITION (offset)));
+  cm_write_add (write, &forget_left, CM_ARGS (CM_INT (user), CM_INT (KEEP_LEFT)));
+}
+
+gboolean
+cm_outside_waiting (CmDb *db, const char *user_id, const char *room_id, gint64 *count,
+                    gint64 *bytes, GError **error)
+{
+  g_autoptr (CmRows) rows =
+      cm_db_query (db, &size_of_waiting, CM_ARGS (CM_TEXT (user_id), CM_TEXT (room_id)), error);
+
+  if (rows == NULL)
+    return FALSE;
+  *count = cm_rows_integer (rows, 0, 0);
+  *bytes = cm_rows_integer (rows, 0, 1);
+  return TRUE;
 }
 
 void

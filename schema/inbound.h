@@ -46,8 +46,12 @@ G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (CmOutside, cm_outside_clear)
 
 /* Adds it to @write, at position offset @offset. */
 void cm_outside_put (CmWrite *write, const CmOutside *outside, gint64 offset);
+/* How many invites and knocks of the user, but for that of the room, wait for an answer, and how
+ * many bytes they take. */
+gboolean cm_outside_waiting (CmDb *db, const char *user_id, const char *room_id, gint64 *count,
+                             gint64 *bytes, GError **error);
 /* Adds to @write that the membership has become "leave", by the event @event_id (nullable: nobody
- * else knows). */
+ * else knows). Of those that did the oldest are forgotten when they are many. */
 void cm_outside_leave (CmWrite *write, gint64 user, gint64 room, const char *event_id,
                        GBytes *event, gint64 offset);
 /* Fills in the rest of @outside, of which user and room are given; FALSE without @error when there

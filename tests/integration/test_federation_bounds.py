@@ -1,8 +1,11 @@
 """What another server can make this one keep: it has an end, in memory and in the database."""
 
+import uuid
+
 import pytest
 
-from fedpeer import PeerRoom
+from fedpeer import Peer, PeerRoom, introduce, quote
+from node import resolve_each_other
 
 pytestmark = pytest.mark.peers
 
@@ -52,3 +55,83 @@ def test_class_presence_memory_of_strangers(federated):
     assert alice.get(f"/presence/{EVE}/status")["presence"] == "offline"
     peer.send(node, edus=[presence_edu((EVE, "online", "in time"))])
     assert alice.get(f"/presence/{EVE}/status")["status_msg"] == "in time"
+
+
+def put_invite(peer, node, user_id, text="", version="11"):
+    """Invites to a room of nobody's; returns (room, event, answer)."""
+    room = PeerRoom(peer, f"!{uuid.uuid4().hex}:peer.test", version)
+    event = room.make(DANA, "m.room.member", {"membership": "invite", "text": text}, user_id, prev_events=["$" + "p" * 43])
+    path = f"/_matrix/federation/v2/invite/{quote(room.room_id)}/{quote(room.id_of(event))}"
+    state = [{"type": "m.room.topic", "state_key": "", "sender": DANA, "content": {"topic": text[:40000]}}]
+    return room, event, peer.request(node, "PUT", path, {"room_version": version, "event": event, "invite_room_state": state})
+
+
+def outside(node, user_id, membership):
+    return int(node.sql("SELECT count(*) FROM outside_membership o JOIN sym ON sym.id = o.user_id"
+                        f" WHERE sym.text = '{user_id}' AND o.membership = '{membership}'"))
+
+
+def copy_outside(node, room, count):
+    """As many more rows as this one, of rooms that are not there, older than it."""
+    node.sql("INSERT INTO outside_membership SELECT user_id, -n, membership, event_id, event, stripped, version, position - n"
+             f" FROM outside_membership, generate_series (1, {count}) n"
+             f" WHERE room = (SELECT id FROM sym WHERE text = '{room.room_id}')")
+
+
+def test_class_fed_row_flood_by_invites(federated):
+    """What waits for one user's answer has an end, in number and size; when he answers there is room again."""
+    node, peer, _ = federated
+    alice, bob = node.new_user("alice"), node.new_user("bob")
+    answers = [put_invite(peer, node, alice.user_id, "x" * 60000)[2].status_code for _ in range(90)]
+    assert 75 < answers.count(200) < 85 and answers == sorted(answers) and answers[-1] == 403
+    assert len(alice.sync()["rooms"]["invite"]) == answers.count(200)
+    known = node.sql("SELECT count(*) FROM sym")
+    assert put_invite(peer, node, alice.user_id, "x" * 60000)[2].json()["errcode"] == "M_FORBIDDEN"
+    assert node.sql("SELECT count(*) FROM sym") == known
+
+    first = put_invite(peer, node, bob.user_id)[0]
+    copy_outside(node, first, 498)
+    assert put_invite(peer, node, bob.user_id)[2].status_code == 200
+    assert put_invite(peer, node, bob.user_id)[2].status_code == 403
+    bob.leave(first.room_id)
+    assert put_invite(peer, node, bob.user_id)[2].status_code == 200
+    assert put_invite(peer, node, bob.user_id)[2].status_code == 403
+    assert outside(node, bob.user_id, "invite") == 500
+
+
+def test_class_fed_row_flood_by_invites_taken_back(federated):
+    """Of those that are over only the newest are kept, without what they showed of the room."""
+    node, peer, _ = federated
+    alice = node.new_user("alice")
+    room, event, _ = put_invite(peer, node, alice.user_id, "x" * 1000)
+    back = room.make(DANA, "m.room.member", {"membership": "leave"}, alice.user_id, prev_events=[room.id_of(event)],
+                     auth_events=[room.id_of(event)])
+    since = alice.sync()["next_batch"]
+    peer.send(node, back)
+    assert room.room_id in alice.sync(since=since)["rooms"]["leave"]
+    assert "xxx" not in node.sql("SELECT encode (stripped, 'escape') FROM outside_membership o JOIN sym ON sym.id = o.user_id"
+                                 f" WHERE sym.text = '{alice.user_id}'")
+    copy_outside(node, room, 600)
+    last = put_invite(peer, node, alice.user_id)[0]
+    since = alice.sync()["next_batch"]
+    alice.leave(last.room_id)
+    assert outside(node, alice.user_id, "leave") == 500
+    assert last.room_id in alice.sync(since=since)["rooms"]["leave"]
+
+
+def test_class_rate_limit_bypass_of_invites_from_afar(authority, make_node):
+    """They are limited by who is invited, whoever invites; and he may go on inviting others."""
+    peers = [Peer(name, authority).start() for name in ("peer.test", "third.test")]
+    node = make_node("acme.localhost", {"limits": {"enabled": True, "invite": "0.01;3"}}, tls=authority.issue("acme.localhost"),
+                     ca=authority.ca)
+    resolve_each_other([node, *peers])
+    node.start()
+    introduce(node, *peers)
+    alice, bob = node.new_user("alice"), node.new_user("bob")
+    answers = [put_invite(peers[0], node, alice.user_id)[2] for _ in range(4)]
+    assert [answer.status_code for answer in answers] == [200, 200, 200, 429]
+    assert answers[3].json()["errcode"] == "M_LIMIT_EXCEEDED" and answers[3].json()["retry_after_ms"] > 0
+    assert put_invite(peers[0], node, bob.user_id)[2].status_code == 200
+    alice.create_room(invite=[bob.user_id])
+    for peer in peers:
+        peer.stop()

@@ -7,9 +7,15 @@
 #include "schema/inbound.h"
 #include "server/accounts/accounts.h"
 #include "server/rooms/invite.h"
+#include "server/router/limits.h"
 #include "server/routes.h"
 
 #include <string.h>
+
+/* What one user's invites and knocks that wait for an answer may come to: each sync from the
+ * beginning shows them all. */
+#define MAX_WAITING       500
+#define MAX_WAITING_BYTES (8 * 1024 * 1024)
 
 /* An invite on its way in. */
 typedef struct {
@@ -19,6 +25,7 @@ typedef struct {
   const char *origin;
   const CmRoomVersion *version;
   const CmJson *stripped; /* as it came */
+  gboolean held;          /* this server is in the room */
 } Invite;
 
 static gboolean
@@ -85,14 +92,14 @@ check_create (const Invite *invite, const CmEvent *event, GError **error)
 }
 
 /* A room that this server knows already must be the one that is spoken of, and may shut the origin
- * out. @held: whether this server is in it. */
+ * out. */
 static gboolean
-check_room (const Invite *invite, const CmEvent *event, gboolean *held, GError **error)
+check_room (Invite *invite, const CmEvent *event, GError **error)
 {
   g_autoptr (GError) failure = NULL;
   g_autoptr (CmRoomView) view = cm_rooms_view (invite->node->rooms, event->room_id, &failure);
 
-  *held = view != NULL && view->local_joined > 0;
+  invite->held = view != NULL && view->local_joined > 0;
   if (view == NULL && !g_error_matches (failure, CM_ERROR, CM_ERROR_NOT_FOUND)) {
     g_propagate_error (error, g_steal_pointer (&failure));
     return FALSE;
@@ -102,6 +109,21 @@ check_room (const Invite *invite, const CmEvent *event, gboolean *held, GError *
   if (view->version != invite->version)
     return invalid (error, "The room is of another version");
   return cm_room_check_acl (view, invite->origin, error);
+}
+
+/* Asked before the write, and not in it: who sends several at a time may get a little more. */
+static gboolean
+check_waiting (const Invite *invite, const CmEvent *event, GBytes *stripped, GError **error)
+{
+  gint64 size = (gint64) (g_bytes_get_size (event->bytes) + g_bytes_get_size (stripped));
+  gint64 count, bytes;
+  g_autoptr (CmDb) db = cm_pool_get (invite->node->pool, error);
+
+  if (db == NULL ||
+      !cm_outside_waiting (db, event->state_key, event->room_id, &count, &bytes, error))
+    return FALSE;
+  return (count < MAX_WAITING && bytes + size <= MAX_WAITING_BYTES) ||
+         cm_fail (error, CM_ERROR_FORBIDDEN, "The user has too many invites to answer");
 }
 
 static gboolean
@@ -116,6 +138,8 @@ store_outside (const Invite *invite, CmEvent *event, GError **error)
     .room_version = (char *) event->version->name,
   };
 
+  if (!check_waiting (invite, event, stripped, error))
+    return FALSE;
   outside.room = cm_sym (invite->node->ids, event->room_id, error);
   outside.user = outside.room != 0 ? cm_sym (invite->node->ids, event->state_key, error) : 0;
   if (outside.user == 0)
@@ -128,25 +152,41 @@ store_outside (const Invite *invite, CmEvent *event, GError **error)
   return cm_committer_commit (invite->node->committer, write, error) >= 0;
 }
 
+/* (transfer full) the event, when nothing speaks against it. */
+static CmEvent *
+read_event (Invite *invite, const CmJson *pdu, GError **error)
+{
+  g_autoptr (CmEvent) event = cm_intake_verify (invite->intake, invite->version, pdu, error);
+
+  return event != NULL && check_event (invite, event, error) && check_user (invite, event, error) &&
+                 check_room (invite, event, error) &&
+                 (invite->held || check_create (invite, event, error))
+             ? g_steal_pointer (&event)
+             : NULL;
+}
+
+/* By who is invited, whatever servers it is that invite him; apart from the invites that he makes
+ * himself. Milliseconds to wait, or 0. */
+static gint64
+take_limit (const Invite *invite, const CmEvent *event)
+{
+  g_autofree char *key = g_strconcat ("to ", event->state_key, NULL);
+
+  return cm_limits_take (invite->node->limits, CM_LIMIT_INVITE, key);
+}
+
 /* (transfer full) the countersigned event. Of a room that this server is in the event comes with a
  * transaction too, and takes its place then. */
 static CmEvent *
-accept (const Invite *invite, const CmJson *pdu, GError **error)
+accept (const Invite *invite, const CmEvent *event, GError **error)
 {
-  g_autoptr (CmEvent) event = cm_intake_verify (invite->intake, invite->version, pdu, error);
   CmNode *node = invite->node;
-  gboolean held;
-
-  if (event == NULL || !check_event (invite, event, error) || !check_user (invite, event, error) ||
-      !check_room (invite, event, &held, error))
-    return NULL;
-  if (!held && !check_create (invite, event, error))
-    return NULL;
   g_autoptr (CmEvent) both =
       cm_event_countersign (event, node->server_name, node->signing_key, error);
-  if (both == NULL || (!held && !store_outside (invite, both, error)))
-    return NULL;
-  return g_steal_pointer (&both);
+
+  return both != NULL && (invite->held || store_outside (invite, both, error))
+             ? g_steal_pointer (&both)
+             : NULL;
 }
 
 static CmReply *
@@ -168,7 +208,7 @@ invite_v2 (CmCall *call, GError **error)
 {
   const CmJson *body = cm_call_json (call);
   const char *version = cm_json_get_text (body, "room_version");
-  const Invite invite = {
+  Invite invite = {
     .call = call,
     .node = cm_call_node (call),
     .intake = cm_call_node (call)->intake,
@@ -183,12 +223,18 @@ invite_v2 (CmCall *call, GError **error)
   }
   if (invite.version == NULL)
     return reply_incompatible (version);
-  g_autoptr (CmEvent) event = accept (&invite, cm_json_get_object (body, "event"), error);
+  g_autoptr (CmEvent) event = read_event (&invite, cm_json_get_object (body, "event"), error);
   if (event == NULL)
+    return NULL;
+  gint64 wait_ms = take_limit (&invite, event);
+  if (wait_ms > 0)
+    return cm_reply_limited (wait_ms);
+  g_autoptr (CmEvent) both = accept (&invite, event, error);
+  if (both == NULL)
     return NULL;
   g_autoptr (CmJsonWriter) writer = cm_json_writer_new ();
   cm_json_open_object (writer, NULL);
-  cm_event_write (writer, "event", event, CM_FORMAT_FEDERATION, NULL);
+  cm_event_write (writer, "event", both, CM_FORMAT_FEDERATION, NULL);
   cm_json_close (writer);
   return cm_reply_json (writer);
 }
