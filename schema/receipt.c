@@ -11,6 +11,13 @@ static const CmSql put = {
   " WHERE r.event_position IS NULL OR excluded.event_position > r.event_position",
 };
 
+static const CmSql keep_threads = {
+  "receipt-keep-threads",
+  "DELETE FROM receipt WHERE room = $1 AND user_id = $2 AND type = $3 AND thread_id IN ("
+  "SELECT thread_id FROM receipt WHERE room = $1 AND user_id = $2 AND type = $3"
+  " AND thread_id NOT IN ('', 'main') ORDER BY position DESC OFFSET $4)",
+};
+
 static const CmSql find = {
   "receipt-position",
   "SELECT coalesce (event_position, 0) FROM receipt"
@@ -72,6 +79,14 @@ cm_receipt_write (CmWrite *write, const CmReceipt *receipt)
   }
   g_ptr_array_add (attached, cm_receipt_copy (receipt));
   cm_write_topic (write, CM_TOPIC_ROOM, receipt->room_id);
+}
+
+void
+cm_receipt_keep_threads (CmWrite *write, const CmReceipt *receipt, gint64 limit)
+{
+  cm_write_add (write, &keep_threads,
+                CM_ARGS (CM_INT (receipt->room), CM_TEXT (receipt->user_id),
+                         CM_TEXT (receipt->type), CM_INT (limit)));
 }
 
 gboolean

@@ -23,6 +23,10 @@ CmReceipt *cm_receipt_copy (const CmReceipt *receipt);
 /* Only what cm_receipt_copy made. */
 void cm_receipt_free (CmReceipt *receipt);
 
+/* Adds to @write that of the user's receipts of this kind and room only the newest @limit that are
+ * of threads stay. */
+void cm_receipt_keep_threads (CmWrite *write, const CmReceipt *receipt, gint64 limit);
+
 /* Position of the event that the user's receipt of this kind stands at; 0: none. */
 gboolean cm_receipt_position (CmDb *db, const CmReceipt *receipt, gint64 *position, GError **error);
 /* Rows of (room, thread_id, furthest event position) of the user's receipts of either kind;

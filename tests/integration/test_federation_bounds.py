@@ -4,7 +4,7 @@ import uuid
 
 import pytest
 
-from fedpeer import Peer, PeerRoom, introduce, quote
+from fedpeer import Peer, PeerRoom, introduce, now, quote
 from node import resolve_each_other
 
 pytestmark = pytest.mark.peers
@@ -55,6 +55,43 @@ def test_class_presence_memory_of_strangers(federated):
     assert alice.get(f"/presence/{EVE}/status")["presence"] == "offline"
     peer.send(node, edus=[presence_edu((EVE, "online", "in time"))])
     assert alice.get(f"/presence/{EVE}/status")["status_msg"] == "in time"
+
+
+def receipt_edu(room, user, event_id, thread=None):
+    data = {"ts": now(), **({} if thread is None else {"thread_id": thread})}
+    return {"edu_type": "m.receipt", "content": {room.room_id: {"m.read": {user: {"data": data, "event_ids": [event_id]}}}}}
+
+
+def threads_read(node, room, user):
+    """thread id -> event id of what is kept"""
+    rows = node.sql("SELECT thread_id, event_id FROM receipt JOIN sym ON sym.id = receipt.room"
+                    f" WHERE sym.text = '{room.room_id}' AND user_id = '{user}'")
+    return dict(row.split("|") for row in rows.split())
+
+
+def test_class_fed_row_flood_by_threads_of_receipts(federated):
+    """Receipts are of threads that there are, and of the newest hundred in which a user read something."""
+    node, peer, _ = federated
+    alice, room = shared(federated)
+    stranger = alice.create_room(preset="public_chat")
+    elsewhere = alice.send(stranger, "in another room")
+    read = room.say(node, DANA, "read me")
+    old_root = "$" + "o" * 43  # from before the node came into the room
+    relation = {"rel_type": "m.thread", "event_id": old_root}
+    reply = room.send(node, DANA, "m.room.message", {"msgtype": "m.text", "body": "reply", "m.relates_to": relation})
+    peer.send(node, edus=[
+        receipt_edu(room, DANA, read), receipt_edu(room, DANA, read, "main"), receipt_edu(room, DANA, read, read),
+        receipt_edu(room, DANA, reply, old_root), *[receipt_edu(room, DANA, read, wrong) for wrong in (
+            "$" + "n" * 43, elsewhere, "thread", DANA, "$" + "x" * 300)]])
+    kept = {"": read, "main": read, read: read, old_root: reply}
+    assert threads_read(node, room, DANA) == kept
+
+    roots = [room.id_of(room.add(room.message(DANA, f"root {number}"))) for number in range(120)]
+    for start in range(0, 120, 40):
+        peer.send(node, *[peer.events[root] for root in roots[start:start + 40]])
+    peer.send(node, edus=[receipt_edu(room, DANA, root, root) for root in roots[:80]])
+    peer.send(node, edus=[receipt_edu(room, DANA, read), *[receipt_edu(room, DANA, root, root) for root in roots[80:]]])
+    assert threads_read(node, room, DANA) == {"": read, "main": read, **{root: root for root in roots[20:]}}
 
 
 def put_invite(peer, node, user_id, text="", version="11"):

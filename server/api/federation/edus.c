@@ -14,8 +14,12 @@
 #define TYPING_MS    30000
 #define MAX_PRESENCE 1000
 
-/* So many receipts one EDU may hold. */
+/* So many receipts of one EDU are looked at. */
 #define MAX_RECEIPTS 1000
+
+/* Of so many threads of a room the receipts of one user are kept: the newest, for he may say to
+ * have read any event as one. */
+#define MAX_THREADS 100
 
 static gboolean
 is_of (const char *user_id, const char *origin)
@@ -125,8 +129,51 @@ typedef struct {
   CmNode *node;
   const char *origin;
   CmWrite *write;
-  guint count;
+  guint count; /* looked at */
 } Receipts;
+
+/* (transfer full) the event, when it stands in the room; NULL without @error when it does not. */
+static CmEvent *
+find_event (CmNode *node, const CmRoomView *view, const char *event_id, GError **error)
+{
+  g_autoptr (GError) failure = NULL;
+  g_autoptr (CmEvent) event =
+      cm_event_store_find (cm_rooms_events (node->rooms), event_id, &failure);
+
+  if (event != NULL && strcmp (event->room_id, view->room_id) == 0)
+    return g_steal_pointer (&event);
+  if (event == NULL && !g_error_matches (failure, CM_ERROR, CM_ERROR_NOT_FOUND))
+    g_propagate_error (error, g_steal_pointer (&failure));
+  return NULL;
+}
+
+/* Whether there may be such a thread: that of an event of the room, or the one that @event
+ * (nullable), which was read, says itself to be in, since roots can be older than what is held
+ * here. FALSE with @error when it cannot be known. */
+static gboolean
+is_thread (CmNode *node, const CmRoomView *view, const char *thread, const CmEvent *event,
+           GError **error)
+{
+  const CmJson *relation =
+      event != NULL ? cm_json_get_object (event->content, "m.relates_to") : NULL;
+
+  if (thread[0] == '\0' || strcmp (thread, "main") == 0)
+    return TRUE;
+  if (!cm_id_is_event (thread))
+    return FALSE;
+  if (g_strcmp0 (cm_json_get_text (relation, "event_id"), thread) == 0)
+    return TRUE;
+  g_autoptr (CmEvent) root = find_event (node, view, thread, error);
+  return root != NULL;
+}
+
+static void
+write_receipt (CmWrite *write, const CmReceipt *receipt)
+{
+  cm_receipt_write (write, receipt);
+  if (receipt->thread_id[0] != '\0' && strcmp (receipt->thread_id, "main") != 0)
+    cm_receipt_keep_threads (write, receipt, MAX_THREADS);
+}
 
 /* @entry: { event_ids, data: { ts, thread_id } } */
 static gboolean
@@ -140,15 +187,10 @@ add_receipt (Receipts *receipts, const CmRoomView *view, const char *user_id, co
   const char *event_id = last > 0 ? cm_json_text (cm_json_item (ids, last - 1)) : NULL;
   g_autoptr (GError) failure = NULL;
 
-  if (!cm_id_is_event (event_id) || (thread != NULL && strlen (thread) > CM_ID_MAX_BYTES))
+  receipts->count++;
+  if (!cm_id_is_event (event_id))
     return TRUE;
-  g_autoptr (CmEvent) event =
-      cm_event_store_find (cm_rooms_events (receipts->node->rooms), event_id, &failure);
-  if (event == NULL && !g_error_matches (failure, CM_ERROR, CM_ERROR_NOT_FOUND)) {
-    g_propagate_error (error, g_steal_pointer (&failure));
-    return FALSE;
-  }
-  gboolean known = event != NULL && strcmp (event->room_id, view->room_id) == 0;
+  g_autoptr (CmEvent) event = find_event (receipts->node, view, event_id, &failure);
   const CmReceipt receipt = {
     .room = view->room,
     .room_id = view->room_id,
@@ -156,12 +198,15 @@ add_receipt (Receipts *receipts, const CmRoomView *view, const char *user_id, co
     .type = "m.read",
     .thread_id = thread != NULL ? thread : "",
     .event_id = event_id,
-    .event_position = known ? event->position : 0,
+    .event_position = event != NULL ? event->position : 0,
     .ts = cm_json_get_integer (data, "ts", g_get_real_time () / 1000),
   };
-  cm_receipt_write (receipts->write, &receipt);
-  receipts->count++;
-  return TRUE;
+  if (failure == NULL && is_thread (receipts->node, view, receipt.thread_id, event, &failure))
+    write_receipt (receipts->write, &receipt);
+  if (failure == NULL)
+    return TRUE;
+  g_propagate_error (error, g_steal_pointer (&failure));
+  return FALSE;
 }
 
 static gboolean
@@ -196,7 +241,7 @@ receive_receipts (CmNode *node, const char *origin, const char *type, const CmJs
     if (view != NULL && !add_room (&receipts, view, cm_json_get_object (by_type, "m.read"), error))
       return FALSE;
   }
-  return receipts.count == 0 ||
+  return cm_write_positions (write) == 0 ||
          cm_committer_commit (node->committer, g_steal_pointer (&write), error) >= 0;
 }
 
