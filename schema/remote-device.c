@@ -7,6 +7,10 @@
   " JOIN member t ON t.room = r.room AND t.local AND t.membership = 'join'"                        \
   " WHERE s.text = l.user_id AND r.position <= l.position AND t.position <= l.position)"
 
+/* As large as the answer may be in which a whole list comes: what updates add to it one by one is
+ * not to come to more. 100 bytes are what a row takes beside what stands in it. */
+#define MAX_LIST_BYTES "8388608"
+
 static const CmSql find_list = {
   "remote_list_find",
   "SELECT l.stream_id FROM remote_device_list l"
@@ -58,7 +62,10 @@ static const CmSql mark_stale = {
 static const CmSql advance_list = {
   "remote_list_advance",
   "UPDATE remote_device_list SET stream_id = $3"
-  " WHERE user_id = $1 AND stream_id = $2 AND NOT stale",
+  " WHERE user_id = $1 AND stream_id = $2 AND NOT stale"
+  " AND (SELECT coalesce (sum (100 + octet_length (device_id) + coalesce (octet_length (keys), 0)"
+  "  + coalesce (octet_length (display_name), 0)), 0) FROM remote_device WHERE user_id = $1)"
+  " <= " MAX_LIST_BYTES,
 };
 
 static const CmSql put_device = {

@@ -25,8 +25,8 @@ void
 cm_remote_list_replace (CmWrite *write, const char *user_id, gint64 stream_id, gint64 position);
 /* A change, of number @stream_id, that does not follow on what is known. */
 void cm_remote_list_mark_stale (CmWrite *write, const char *user_id, gint64 stream_id);
-/* The next number of a good list; the write fails with CM_ERROR_CONFLICT when it is no longer at
- * @from. */
+/* The next number of a good list, behind the devices that changed; the write fails with
+ * CM_ERROR_CONFLICT when it is no longer at @from, or has become too large. */
 void cm_remote_list_advance (CmWrite *write, const char *user_id, gint64 from, gint64 to);
 void cm_remote_device_put (CmWrite *write, const char *user_id, const char *device_id,
                            const char *display_name, GBytes *keys);

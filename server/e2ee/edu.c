@@ -16,7 +16,6 @@
 #include <string.h>
 
 #define MAX_RECIPIENTS 10000
-#define MAX_KEY_BYTES  65536
 
 static gboolean
 is_of (const char *user_id, const char *origin)
@@ -140,19 +139,12 @@ follows (const CmJson *content, gint64 known)
 static gboolean
 put_update (CmWrite *write, const char *user_id, const char *device_id, const CmJson *content)
 {
-  const CmJson *keys = cm_json_get (content, "keys");
-
   if (cm_json_get_boolean (content, "deleted", FALSE)) {
     cm_remote_device_delete (write, user_id, device_id);
     return TRUE;
   }
-  g_autoptr (GBytes) bytes = keys != NULL ? cm_json_canonical (keys, NULL, NULL) : NULL;
-  if (keys != NULL && (bytes == NULL || g_bytes_get_size (bytes) > MAX_KEY_BYTES ||
-                       !cm_device_keys_are_of (keys, user_id, device_id)))
-    return FALSE;
-  cm_remote_device_put (write, user_id, device_id,
-                        cm_json_get_text (content, "device_display_name"), bytes);
-  return TRUE;
+  return cm_told_device_put (write, user_id, device_id, cm_json_get (content, "keys"),
+                             cm_json_get_text (content, "device_display_name"));
 }
 
 /* *@applied: the update followed on what is kept, and is kept. */
@@ -211,11 +203,9 @@ static void
 put_signing_key (CmWrite *write, const char *user_id, CmSigningUsage usage, const CmJson *key,
                  gint64 offset)
 {
-  g_autoptr (GBytes) bytes = key != NULL ? cm_json_canonical (key, NULL, NULL) : NULL;
+  g_autoptr (GBytes) bytes = cm_told_signing_key (user_id, key);
 
-  if (bytes != NULL && g_bytes_get_size (bytes) <= MAX_KEY_BYTES &&
-      g_strcmp0 (cm_json_get_text (key, "user_id"), user_id) == 0 &&
-      cm_signed_key_public (key) != NULL)
+  if (bytes != NULL)
     cm_cross_signing_key_put (write, user_id, cm_signing_usage (usage), bytes, offset);
 }
 

@@ -86,28 +86,24 @@ cm_remote_keys_ending (CmRemoteKeys *keys)
   return g_atomic_int_get (&keys->ending) != 0;
 }
 
-/* Keys that cannot be signed JSON are left out, and with them the device. */
+/* Devices without keys, or with bad ones, are left out. */
 static void
 keep_device (CmWrite *write, const char *user_id, const CmJson *device)
 {
-  const char *device_id = cm_json_get_text (device, "device_id");
   const CmJson *keys = cm_json_get (device, "keys");
 
-  if (!cm_device_keys_are_of (keys, user_id, device_id))
-    return;
-  g_autoptr (GBytes) bytes = cm_json_canonical (keys, NULL, NULL);
-  if (bytes != NULL)
-    cm_remote_device_put (write, user_id, device_id,
-                          cm_json_get_text (device, "device_display_name"), bytes);
+  if (keys != NULL)
+    cm_told_device_put (write, user_id, cm_json_get_text (device, "device_id"), keys,
+                        cm_json_get_text (device, "device_display_name"));
 }
 
 static void
 keep_signing_key (CmWrite *write, const char *user_id, const char *usage, const CmJson *key,
                   gint64 offset)
 {
-  g_autoptr (GBytes) bytes = key != NULL ? cm_json_canonical (key, NULL, NULL) : NULL;
+  g_autoptr (GBytes) bytes = cm_told_signing_key (user_id, key);
 
-  if (bytes != NULL && g_strcmp0 (cm_json_get_text (key, "user_id"), user_id) == 0)
+  if (bytes != NULL)
     cm_cross_signing_key_put (write, user_id, usage, bytes, offset);
 }
 

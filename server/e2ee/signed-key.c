@@ -1,6 +1,13 @@
 #include "server/e2ee/signed-key.h"
 
+#include "crypto/id.h"
+#include "schema/remote-device.h"
+
 #include <string.h>
+
+/* Bytes of what other servers tell of one device or key. */
+#define MAX_KEY_BYTES 65536
+#define MAX_NAME      512
 
 /* Columns of cm_key_signatures_find. */
 enum { TARGET_USER, TARGET_KEY, SIGNER_USER, SIGNER_KEY, SIGNATURE };
@@ -151,6 +158,41 @@ cm_device_keys_are_of (const CmJson *keys, const char *user_id, const char *devi
   return cm_json_type (keys) == CM_JSON_OBJECT && device_id != NULL &&
          (user == NULL || g_strcmp0 (cm_json_text (user), user_id) == 0) &&
          (device == NULL || g_strcmp0 (cm_json_text (device), device_id) == 0);
+}
+
+/* (transfer full) NULL for what cannot be signed JSON, or is too large. */
+static GBytes *
+read_told (const CmJson *key)
+{
+  g_autoptr (GBytes) bytes = key != NULL ? cm_json_canonical (key, NULL, NULL) : NULL;
+
+  return bytes != NULL && g_bytes_get_size (bytes) <= MAX_KEY_BYTES ? g_steal_pointer (&bytes)
+                                                                    : NULL;
+}
+
+gboolean
+cm_told_device_put (CmWrite *write, const char *user_id, const char *device_id, const CmJson *keys,
+                    const char *display_name)
+{
+  g_autoptr (GBytes) bytes = read_told (keys);
+
+  if (device_id == NULL || strlen (device_id) > CM_ID_MAX_BYTES ||
+      (keys != NULL && (bytes == NULL || !cm_device_keys_are_of (keys, user_id, device_id))))
+    return FALSE;
+  /* What is too long is no name. */
+  if (display_name != NULL && strlen (display_name) > MAX_NAME)
+    display_name = NULL;
+  cm_remote_device_put (write, user_id, device_id, display_name, bytes);
+  return TRUE;
+}
+
+GBytes *
+cm_told_signing_key (const char *user_id, const CmJson *key)
+{
+  return g_strcmp0 (cm_json_get_text (key, "user_id"), user_id) == 0 &&
+                 cm_signed_key_public (key) != NULL
+             ? read_told (key)
+             : NULL;
 }
 
 gboolean

@@ -3,7 +3,7 @@
 #pragma once
 
 #include "crypto/json-writer.h"
-#include "schema/db.h"
+#include "schema/write.h"
 
 G_BEGIN_DECLS
 
@@ -27,6 +27,13 @@ GBytes *cm_signed_key_merge (GBytes *key, const CmKeySignatures *signatures, con
 const char *cm_signed_key_public (const CmJson *key);
 /* Whether @keys, as another server told them, may be those of the device. */
 gboolean cm_device_keys_are_of (const CmJson *keys, const char *user_id, const char *device_id);
+/* Adds to @write a device as its server told of it. FALSE, and nothing is added, when its @keys
+ * (nullable) cannot be signed JSON, are another's, or are too large. */
+gboolean cm_told_device_put (CmWrite *write, const char *user_id, const char *device_id,
+                             const CmJson *keys, const char *display_name);
+/* (transfer full) a cross-signing key as its server told of it; NULL when it cannot be one of the
+ * user's. */
+GBytes *cm_told_signing_key (const char *user_id, const CmJson *key);
 
 /* Shapes that clients upload: every item is a text; "signatures" are user -> key id -> text, and
  * all is canonical JSON of at most @max_bytes. CM_ERROR_BAD_JSON, CM_ERROR_INVALID_PARAM. */

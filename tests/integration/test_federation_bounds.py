@@ -5,6 +5,7 @@ import uuid
 import pytest
 
 from fedpeer import Peer, PeerRoom, introduce, now, quote
+from machine import wait_for
 from node import resolve_each_other
 
 pytestmark = pytest.mark.peers
@@ -172,3 +173,46 @@ def test_class_rate_limit_bypass_of_invites_from_afar(authority, make_node):
     alice.create_room(invite=[bob.user_id])
     for peer in peers:
         peer.stop()
+
+
+def device(user_id, device_id, bytes_of_key=43, **more):
+    keys = {"user_id": user_id, "device_id": device_id, "algorithms": [], "keys": {f"ed25519:{device_id}": "k" * bytes_of_key}}
+    return {"device_id": device_id, "keys": keys, **more}
+
+
+def signing_key(user_id, usage, bytes_of_key=43):
+    return {"user_id": user_id, "usage": [usage], "keys": {"ed25519:" + "k" * bytes_of_key: "k" * bytes_of_key}}
+
+
+def test_class_fed_row_flood_by_fetched_keys(federated):
+    """Of a whole list, too, a device or key that is too large is left out, and a name is no story."""
+    node, peer, _ = federated
+    alice, _ = shared(federated)
+    peer.on("GET", "/user/devices/", lambda *_: {
+        "user_id": DANA, "stream_id": 1,
+        "devices": [device(DANA, "LARGE", 70000), device(DANA, "STORY", device_display_name="x" * 70000), device(DANA, "L" * 300),
+                    device(DANA, "NAMED", device_display_name="Phone")],
+        "master_key": signing_key(DANA, "master", 70000), "self_signing_key": signing_key(DANA, "self_signing")})
+    shown = alice.post("/keys/query", {"device_keys": {DANA: []}})
+    assert set(shown["device_keys"][DANA]) == {"STORY", "NAMED"}
+    assert shown["device_keys"][DANA]["STORY"]["unsigned"] == {}
+    assert shown["device_keys"][DANA]["NAMED"]["unsigned"] == {"device_display_name": "Phone"}
+    assert DANA not in shown["master_keys"] and DANA in shown["self_signing_keys"]
+
+
+def test_class_fed_row_flood_by_device_list_updates(federated):
+    """One by one updates make a list no larger than it could come at once."""
+    node, peer, _ = federated
+    alice, room = shared(federated)
+    room.send(node, EVE, "m.room.member", {"membership": "join"}, EVE)
+    answers = [{"user_id": EVE, "stream_id": 1, "devices": [device(EVE, "FIRST")]}, {}]
+    peer.on("GET", f"/user/devices/{quote(EVE)}", lambda *_: answers.pop(0) if len(answers) > 1 else answers[0])
+    assert set(alice.post("/keys/query", {"device_keys": {EVE: []}})["device_keys"][EVE]) == {"FIRST"}
+
+    for start in range(2, 200, 90):
+        peer.send(node, edus=[{"edu_type": "m.device_list_update", "content": {
+            "user_id": EVE, "stream_id": number, "prev_id": [number - 1], **device(EVE, f"D{number}", 60000)}}
+            for number in range(start, start + 90)])
+    wait_for(lambda: len(peer.asked("/user/devices/" + EVE)) > 1, what="the question for the whole list")
+    kept = int(node.sql(f"SELECT sum(octet_length(keys)) FROM remote_device WHERE user_id = '{EVE}'"))
+    assert 7_000_000 < kept <= 8 << 20
