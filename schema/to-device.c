@@ -40,6 +40,13 @@ static const CmSql remember_message = {
   "NOTHING",
 };
 
+/* There is no index by age: it would cost each message more than this walk costs all. */
+static const CmSql forget_remembered = {
+  "mailbox_forget_remembered",
+  "DELETE FROM inbound_to_device WHERE ctid = ANY (ARRAY ("
+  "SELECT ctid FROM inbound_to_device WHERE ts < $1 LIMIT $2))",
+};
+
 static const CmSql remember_transaction = {
   "mailbox_remember_transaction",
   "INSERT INTO client_transaction (user_id, device_id, scope, txn_id, ts) VALUES ($1, $2, "
@@ -82,6 +89,18 @@ cm_mailbox_remember (CmWrite *write, const char *origin, const char *message_id,
 {
   cm_write_add_fenced (write, &remember_message,
                        CM_ARGS (CM_TEXT (origin), CM_TEXT (message_id), CM_INT (now_ms)));
+}
+
+gboolean
+cm_mailbox_forget_remembered (CmDb *db, gint64 before_ms, gint64 limit, gboolean *more,
+                              GError **error)
+{
+  gint64 gone = 0;
+  gboolean done = cm_db_run (db, &forget_remembered, CM_ARGS (CM_INT (before_ms), CM_INT (limit)),
+                             &gone, error);
+
+  *more = gone >= limit;
+  return done;
 }
 
 void

@@ -20,7 +20,11 @@ gboolean cm_mailbox_empty (CmDb *db, const char *user_id, const char *device_id,
  * it had been before. */
 void
 cm_mailbox_remember (CmWrite *write, const char *origin, const char *message_id, gint64 now_ms);
-/* As that for a client's own transaction. */
+/* Forgets @limit of those from before @before_ms (ms since 1970). *@more: whether that may not have
+ * been all. */
+gboolean cm_mailbox_forget_remembered (CmDb *db, gint64 before_ms, gint64 limit, gboolean *more,
+                                       GError **error);
+/* As cm_mailbox_remember for a client's own transaction. */
 void cm_mailbox_remember_transaction (CmWrite *write, gint64 user, const char *device_id,
                                       const char *type, const char *txn_id, gint64 now_ms);
 

@@ -3,6 +3,7 @@
 
 #include "federation/intake.h"
 #include "schema/client-transaction.h"
+#include "schema/to-device.h"
 #include "schema/token.h"
 #include "server/config/config.h"
 
@@ -38,6 +39,17 @@ forget_transactions_of_deleted (CmNode *node, gboolean *more, GError **error)
   return db != NULL && cm_client_transaction_forget_deleted (db, BATCH, more, error);
 }
 
+/* A server that was cut off sends again what it got no answer for, in a transaction of another id,
+ * when it comes back; few try for longer than this. */
+static gboolean
+forget_messages_of_servers (CmNode *node, gboolean *more, GError **error)
+{
+  g_autoptr (CmDb) db = cm_pool_get (node->pool, error);
+  gint64 before = g_get_real_time () / 1000 - TRANSACTIONS_KEPT_MS;
+
+  return db != NULL && cm_mailbox_forget_remembered (db, before, BATCH, more, error);
+}
+
 static gboolean
 forget_refresh_tokens (CmNode *node, gboolean *more, GError **error)
 {
@@ -59,6 +71,7 @@ const CmChore cm_chores[] = {
   { "see to events left waiting", 10 * SECOND_MS, see_to_events_left },
   { "forget old transaction ids", HOUR_MS, forget_old_transactions },
   { "forget transaction ids of deleted devices", HOUR_MS, forget_transactions_of_deleted },
+  { "forget old messages of servers to devices", HOUR_MS, forget_messages_of_servers },
   { "forget old refresh tokens", HOUR_MS, forget_refresh_tokens },
 };
 const gsize cm_n_chores = G_N_ELEMENTS (cm_chores);

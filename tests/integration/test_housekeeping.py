@@ -42,6 +42,22 @@ def test_many_transaction_ids_are_forgotten_in_steps(make_node):
     machine.wait_for(lambda: transactions(node) == {"today"}, 20, what="the others to be forgotten")
 
 
+def test_class_fed_row_flood_ids_of_messages_are_forgotten(make_node):
+    """What tells a message of another server to a device from its repetition is kept for a week."""
+    node = make_node().start()
+    age = "extract (epoch FROM now ())::bigint * 1000"
+    node.sql("INSERT INTO inbound_to_device (origin, message_id, ts)"
+             f" SELECT 'far.test', 'old-' || n, {age} - {8 * DAY} FROM generate_series (1, 12000) n")
+    node.sql("INSERT INTO inbound_to_device (origin, message_id, ts)"
+             f" VALUES ('far.test', 'today', {age}), ('far.test', 'lately', {age} - {6 * DAY})")
+    node.restart()
+
+    def kept():
+        return node.sql("SELECT message_id FROM inbound_to_device ORDER BY ts").split()
+
+    machine.wait_for(lambda: kept() == ["lately", "today"], 20, what="the others to be forgotten")
+
+
 def test_old_refresh_tokens_are_forgotten(make_node):
     """Some time after they have ended: until then a client is told that it is only signed out softly."""
     node = make_node(settings={"accounts": {"refresh_token_lifetime": 1000}}).start()
