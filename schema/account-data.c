@@ -45,12 +45,18 @@ static const CmSql of_room = {
   "SELECT type, content FROM account_data WHERE user_id = $1 AND room_id = $2 ORDER BY type",
 };
 
+/* What one user's filters may come to: a client stores a few, and nobody takes one back. */
+#define MAX_FILTERS      "1000"
+#define MAX_FILTER_BYTES "1048576"
+
 static const CmSql filter_add = {
   "filter-add",
   "WITH same AS (SELECT id FROM filter WHERE user_id = $1 AND filter = $2 LIMIT 1),"
   " added AS (INSERT INTO filter (user_id, id, filter)"
   "  SELECT $1, coalesce (max (id), 0) + 1, $2::bytea FROM filter WHERE user_id = $1"
-  "  HAVING NOT EXISTS (SELECT FROM same) RETURNING id)"
+  "  HAVING NOT EXISTS (SELECT FROM same) AND count (*) < " MAX_FILTERS
+  "  AND coalesce (sum (octet_length (filter)), 0) + octet_length ($2) <= " MAX_FILTER_BYTES
+  "  RETURNING id)"
   " SELECT id FROM same UNION ALL SELECT id FROM added",
 };
 
@@ -141,7 +147,7 @@ cm_filter_add (CmDb *db, const char *user_id, GBytes *filter, GError **error)
     if (failure != NULL)
       g_propagate_error (error, g_steal_pointer (&failure));
     else
-      g_set_error_literal (error, CM_ERROR, CM_ERROR_DATABASE, "The filter was not stored");
+      g_set_error_literal (error, CM_ERROR, CM_ERROR_TOO_LARGE, "You keep too many filters");
     return 0;
   }
 }

@@ -33,7 +33,7 @@ CmRows *
 cm_account_data_of_room (CmDb *db, const char *user_id, const char *room_id, GError **error);
 
 /* Filters that clients stored. Returns the id of an equal one that is there already, or a new one;
- * 0 with @error. */
+ * 0 with @error: CM_ERROR_TOO_LARGE when the user keeps too much of them. */
 gint64 cm_filter_add (CmDb *db, const char *user_id, GBytes *filter, GError **error);
 /* (transfer full) CM_ERROR_NOT_FOUND. */
 GBytes *cm_filter_get (CmDb *db, const char *user_id, gint64 id, GError **error);

@@ -4,7 +4,7 @@ import json
 import threading
 import time
 
-from client import quote
+from client import Client, quote
 
 
 def room_of(answer, room):
@@ -73,6 +73,26 @@ def test_account_data_has_a_quota(make_node):
     node.restart()
     user.put(f"{mine}/account_data/b", {"text": "x" * 5001}, expect=too_large)
     user.put(f"{mine}/account_data/b", {"text": "x" * 4999})
+
+
+def test_class_row_flood_by_filters(node, user):
+    """In number and in bytes they have an end, guests' too; what is there already is stored once, and given out on."""
+    path = f"/user/{quote(user.user_id)}/filter"
+    too_large = (413, "M_TOO_LARGE")
+    first = user.post(path, {"room": {"rooms": ["!0:x.test"]}})["filter_id"]
+    node.sql("INSERT INTO filter SELECT user_id, id + n, filter FROM filter, generate_series (1, 998) n"
+             f" WHERE user_id = '{user.user_id}'")
+    user.post(path, {"room": {"rooms": ["!1:x.test"]}})
+    user.post(path, {"room": {"rooms": ["!2:x.test"]}}, expect=too_large)
+    assert user.post(path, {"room": {"rooms": ["!0:x.test"]}})["filter_id"]
+    assert user.get(f"{path}/{first}") == {"room": {"rooms": ["!0:x.test"]}}
+
+    answer = node.client().post("/register?kind=guest", {})
+    guest = Client(node, answer["user_id"], answer["access_token"])
+    path = f"/user/{quote(guest.user_id)}/filter"
+    statuses = [guest.request("POST", path, json={"number": number, "fill": "x" * 60000}).status_code for number in range(20)]
+    assert statuses == [200] * 17 + [413] * 3
+    guest.post(path, {"number": 0, "fill": "x" * 60000})
 
 
 def test_account_data_of_rooms(user):
