@@ -27,12 +27,17 @@ static const CmSql pushers_of_users = {
   "SELECT user_id, app_id, pushkey, pusher FROM pusher WHERE user_id = ANY ($1)",
 };
 
+/* Every message that a user is to be told of goes to each of his pushers. */
+#define MAX_PUSHERS "100"
+
 static const CmSql pusher_put = {
   "pusher-put",
-  "WITH others AS (DELETE FROM pusher WHERE $6 AND app_id = $2 AND pushkey = $3"
-  "  AND user_id <> $1)"
+  "WITH place AS (SELECT WHERE (SELECT count (*) FROM pusher"
+  "  WHERE user_id = $1 AND (app_id, pushkey) <> ($2, $3)) < " MAX_PUSHERS "),"
+  " others AS (DELETE FROM pusher WHERE $6 AND app_id = $2 AND pushkey = $3"
+  "  AND user_id <> $1 AND EXISTS (SELECT FROM place))"
   " INSERT INTO pusher (user_id, app_id, pushkey, token, pusher)"
-  " VALUES ($1, $2, $3, nullif ($4::bigint, 0), $5)"
+  " SELECT $1, $2, $3, nullif ($4::bigint, 0), $5::bytea FROM place"
   " ON CONFLICT (user_id, app_id, pushkey) DO UPDATE"
   " SET pusher = excluded.pusher, token = excluded.token",
 };
@@ -139,10 +144,14 @@ gboolean
 cm_pusher_put (CmDb *db, const char *user_id, const char *app_id, const char *pushkey, gint64 token,
                GBytes *pusher, gboolean alone, GError **error)
 {
-  return cm_db_run (db, &pusher_put,
-                    CM_ARGS (CM_TEXT (user_id), CM_TEXT (app_id), CM_TEXT (pushkey), CM_INT (token),
-                             CM_BYTES (pusher), CM_BOOL (alone)),
-                    NULL, error);
+  gint64 put = 0;
+
+  if (!cm_db_run (db, &pusher_put,
+                  CM_ARGS (CM_TEXT (user_id), CM_TEXT (app_id), CM_TEXT (pushkey), CM_INT (token),
+                           CM_BYTES (pusher), CM_BOOL (alone)),
+                  &put, error))
+    return FALSE;
+  return put > 0 || cm_fail (error, CM_ERROR_TOO_LARGE, "You have too many pushers");
 }
 
 gboolean

@@ -20,7 +20,8 @@ void cm_push_rules_put (CmWrite *write, const char *user_id, GBytes *rules, gint
 CmRows *cm_pushers_get (CmDb *db, const char *user_id, GError **error);
 /* Rows of (user_id, app_id, pushkey, pusher). */
 CmRows *cm_pushers_of_users (CmDb *db, const char *const *user_ids, GError **error);
-/* @alone: those of other users with the same app and key go. */
+/* @alone: those of other users with the same app and key go. CM_ERROR_TOO_LARGE when the user has
+ * too many. */
 gboolean cm_pusher_put (CmDb *db, const char *user_id, const char *app_id, const char *pushkey,
                         gint64 token, GBytes *pusher, gboolean alone, GError **error);
 gboolean cm_pusher_delete (CmDb *db, const char *user_id, const char *app_id, const char *pushkey,

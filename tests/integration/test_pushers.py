@@ -90,6 +90,22 @@ def test_pushers_are_kept(user, other):
     assert other.get("/pushers") == {"pushers": []}
 
 
+def test_class_row_flood_by_pushers(user, other):
+    """A hundred at most; one that is there can still be changed, and one that goes makes room."""
+    url = "https://push.example.org" + PATH
+    other.post("/pushers/set", pusher(url, pushkey="of the other"))
+    for number in range(100):
+        user.post("/pushers/set", pusher(url, pushkey=f"key {number}"))
+    too_many = (413, "M_TOO_LARGE")
+    user.post("/pushers/set", pusher(url, pushkey="key 100"), expect=too_many)
+    user.post("/pushers/set", pusher(url, pushkey="of the other"), expect=too_many)
+    assert len(other.get("/pushers")["pushers"]) == 1
+    user.post("/pushers/set", pusher(url, pushkey="key 7", lang="de"))
+    user.post("/pushers/set", pusher(url, pushkey="key 8", kind=None))
+    user.post("/pushers/set", pusher(url, pushkey="key 100"))
+    assert len(user.get("/pushers")["pushers"]) == 100
+
+
 def test_pushers_go_with_their_device(user):
     device = user.another_device()
     device.post("/pushers/set", pusher("https://push.example.org" + PATH))
