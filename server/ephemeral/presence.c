@@ -171,12 +171,14 @@ spread_presence (gpointer data)
   send_presence (node, news->presence, (const char *const *) servers);
 }
 
+/* People of this server always have a place: how many they are it decides itself. */
 static Person *
 person_of (CmEphemeral *ephemeral, const char *user_id)
 {
   Person *person = g_hash_table_lookup (ephemeral->people, user_id);
 
-  if (person != NULL || g_hash_table_size (ephemeral->people) >= MAX_PRESENCES)
+  if (person != NULL || (g_hash_table_size (ephemeral->people) >= MAX_PRESENCES &&
+                         !cm_id_domain_is (user_id, ephemeral->node->server_name)))
     return person;
   person = g_new0 (Person, 1);
   person->presence.user_id = g_strdup (user_id);
@@ -232,6 +234,14 @@ cm_ephemeral_presence (CmEphemeral *ephemeral, const char *user_id, const char *
   }
   if (news != NULL)
     spread (ephemeral, news);
+}
+
+gboolean
+cm_ephemeral_is_crowded (CmEphemeral *ephemeral)
+{
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&ephemeral->mutex);
+
+  return g_hash_table_size (ephemeral->people) >= MAX_PRESENCES / 2;
 }
 
 void

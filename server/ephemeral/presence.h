@@ -30,6 +30,8 @@ void cm_presence_put (CmJsonWriter *writer, const CmPresence *presence);
  * background. */
 void cm_ephemeral_presence (CmEphemeral *ephemeral, const char *user_id, const char *state,
                             const char *status_msg, gint64 last_active_ts);
+/* Whether there is place only for those who are known to concern somebody here. */
+gboolean cm_ephemeral_is_crowded (CmEphemeral *ephemeral);
 /* A local user's client is at work and calls itself @state (a sync's set_presence). */
 void cm_ephemeral_seen (CmEphemeral *ephemeral, const char *user_id, const char *state);
 /* Tells @servers (NULL-terminated) of a local user's presence; FALSE when there is nothing to tell.

@@ -1,5 +1,6 @@
 """What another server can make this one keep: it has an end, in memory and in the database."""
 
+import threading
 import uuid
 
 import pytest
@@ -10,7 +11,7 @@ from node import resolve_each_other
 
 pytestmark = pytest.mark.peers
 
-DANA, EVE = "@dana:peer.test", "@eve:peer.test"
+DANA, EVE, FAYE = "@dana:peer.test", "@eve:peer.test", "@faye:peer.test"
 
 
 def shared(federated, version="11"):
@@ -56,6 +57,31 @@ def test_class_presence_memory_of_strangers(federated):
     assert alice.get(f"/presence/{EVE}/status")["presence"] == "offline"
     peer.send(node, edus=[presence_edu((EVE, "online", "in time"))])
     assert alice.get(f"/presence/{EVE}/status")["status_msg"] == "in time"
+
+
+def test_class_presence_memory_while_a_join_goes_on(federated):
+    """As long as it does, people are kept who may be about to be met; they leave place for those who have been."""
+    node, peer, _ = federated
+    alice, room = shared(federated)
+    far, go_on = PeerRoom.create(peer, DANA), threading.Event()
+    peer.host(far)
+    peer.on("PUT", "/send_join/", lambda *_: go_on.wait(60) and (403, {"errcode": "M_FORBIDDEN"}))
+    joining = threading.Thread(target=alice.request, args=("POST", f"/join/{quote(far.room_id)}"),
+                               kwargs={"params": {"via": "peer.test"}, "json": {}})
+    joining.start()
+    wait_for(lambda: peer.asked(f"/send_join/{far.room_id}"), what="the join")
+    for start in range(3):
+        crowd = [f"@{start}-{number}:peer.test" for number in range(80_000)]
+        peer.send(node, edus=[presence_edu(*[(user, "online", None) for user in crowd[first:first + 1000]])
+                              for first in range(0, 80_000, 1000)])
+    go_on.set()
+    joining.join()
+    room.send(node, FAYE, "m.room.member", {"membership": "join"}, FAYE)
+    peer.send(node, edus=[presence_edu((FAYE, "online", "still here"))])
+    assert alice.get(f"/presence/{FAYE}/status").get("status_msg") == "still here"
+    bob = node.new_user("bob")
+    bob.put(f"/presence/{bob.user_id}/status", {"presence": "unavailable"})
+    assert bob.get(f"/presence/{bob.user_id}/status")["presence"] == "unavailable"
 
 
 def receipt_edu(room, user, event_id, thread=None):

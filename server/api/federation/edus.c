@@ -102,7 +102,8 @@ take_presence (CmNode *node, const char *user_id, const CmJson *entry)
 }
 
 /* Of users who share no room with anybody here there is nobody to tell, and no need to remember
- * them; unless they are about to be met, and their server is quicker than the join. */
+ * them; unless they are about to be met, and their server is quicker than the join. While one is
+ * under way, any server can say so of anybody: they get no more than half of the place. */
 static gboolean
 receive_presence (CmNode *node, const char *origin, const char *type, const CmJson *content,
                   GError **error)
@@ -118,7 +119,8 @@ receive_presence (CmNode *node, const char *origin, const char *type, const CmJs
   cm_json_iter_init (&iter, push);
   for (guint i = 0; i < MAX_PRESENCE && cm_json_iter_next (&iter, NULL, &entry); i++) {
     const char *user_id = cm_json_get_text (entry, "user_id");
-    if (is_of (user_id, origin) && (entering || g_hash_table_contains (near, user_id)))
+    if (is_of (user_id, origin) && (g_hash_table_contains (near, user_id) ||
+                                    (entering && !cm_ephemeral_is_crowded (node->ephemeral))))
       take_presence (node, user_id, entry);
   }
   return TRUE;
