@@ -24,6 +24,7 @@ struct _CmJson {
 
 struct _CmJsonDoc {
   gint ref_count;
+  gsize size; /* of all of it, in memory */
   CmJson *nodes;
   char text[];
 };

@@ -11,6 +11,15 @@
 #define MAX_BYTES   (G_MAXINT32 / 2) /* keeps lengths and node counts within 32 bits */
 #define MAX_INTEGER G_GINT64_CONSTANT (9007199254740991)
 
+/* A node takes twelve times the shortest value that it can stand for. A long text must therefore be
+ * as sparse as what is really sent: events have a node for every 12 to 20 bytes. The nodes that any
+ * text may make are those of the fullest transaction, 50 events and 100 EDUs of 64 KiB, of nothing
+ * but short values: it must be read, or who makes others' servers send it stops their queue. */
+#define BYTES_PER_NODE 8
+#define FREE_NODES     5000000
+/* A value and its key, which are read between two looks at the limit. */
+#define PER_VALUE 2
+
 /* Up to here a duplicate is sought among the members before it, beyond by sorting once at the
  * closing brace. */
 #define SMALL_OBJECT 24
@@ -27,6 +36,7 @@ typedef struct {
   CmJson *nodes;
   guint32 count;
   guint32 capacity;
+  guint32 limit;
   guint depth;
   const char *problem;
   Frame frames[CM_JSON_MAX_DEPTH];
@@ -43,7 +53,7 @@ static inline CmJson *
 append_node (Reader *r, CmJsonType type)
 {
   if (G_UNLIKELY (r->count == r->capacity)) {
-    r->capacity *= 2;
+    r->capacity = MIN (r->capacity * 2, r->limit + PER_VALUE);
     r->nodes = g_renew (CmJson, r->nodes, r->capacity);
   }
   CmJson *node = &r->nodes[r->count++];
@@ -385,6 +395,8 @@ read_document (Reader *r, const guint8 *end)
 {
   do {
     gboolean opened = FALSE;
+    if (r->count > r->limit)
+      return fail (r, "too many values");
     if (!read_value (r, &opened))
       return FALSE;
     if (!opened && !read_after_value (r))
@@ -413,7 +425,7 @@ cm_json_parse (const char *text, gsize length, GError **error)
   Reader r;
   r.at = start;
   r.count = r.depth = 0;
-  /* Events have a node for every 12 to 20 bytes. */
+  r.limit = MAX (FREE_NODES, (guint32) (length / BYTES_PER_NODE));
   r.capacity = (guint32) (length / 12 + 8);
   r.nodes = g_new (CmJson, r.capacity);
 
@@ -425,6 +437,7 @@ cm_json_parse (const char *text, gsize length, GError **error)
     return NULL;
   }
   doc->ref_count = 1;
+  doc->size = sizeof *doc + length + CM_JSON_STRIDE + r.count * sizeof (CmJson);
   doc->nodes = g_renew (CmJson, r.nodes, r.count);
   return doc;
 }

@@ -48,6 +48,12 @@ cm_json_doc_root (const CmJsonDoc *doc)
   return doc != NULL ? doc->nodes : NULL;
 }
 
+gsize
+cm_json_doc_size (const CmJsonDoc *doc)
+{
+  return doc != NULL ? doc->size : 0;
+}
+
 CmJsonType
 cm_json_type (const CmJson *node)
 {

@@ -31,7 +31,8 @@ typedef enum {
  *
  * Refuses: invalid UTF-8, a byte order mark, lone surrogates, raw control characters, duplicate
  * keys, trailing data, numbers that are not RFC 8259 or overflow a double, nesting deeper than
- * CM_JSON_MAX_DEPTH. Returns: (transfer full) the document, or NULL with CM_ERROR_NOT_JSON.
+ * CM_JSON_MAX_DEPTH, and more values and keys than five million that are also more than one for
+ * every eight bytes. Returns: (transfer full) the document, or NULL with CM_ERROR_NOT_JSON.
  */
 CmJsonDoc *cm_json_parse (const char *text, gsize length, GError **error);
 CmJsonDoc *cm_json_parse_bytes (GBytes *bytes, GError **error);
@@ -42,6 +43,8 @@ CmJsonDoc *cm_json_parse_object (const char *text, gsize length, GError **error)
 CmJsonDoc *cm_json_doc_ref (CmJsonDoc *doc);
 void cm_json_doc_unref (CmJsonDoc *doc);
 const CmJson *cm_json_doc_root (const CmJsonDoc *doc);
+/* The bytes of memory that it takes. */
+gsize cm_json_doc_size (const CmJsonDoc *doc);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CmJsonDoc, cm_json_doc_unref)
 
 CmJsonType cm_json_type (const CmJson *node);

@@ -558,6 +558,51 @@ test_reference_count (void)
   g_assert_cmpuint (cm_json_length (cm_json_doc_root (third)), ==, 1);
 }
 
+static char *
+array_of (const char *item, gsize count, gsize *length)
+{
+  g_autoptr (GString) text = g_string_new ("[");
+
+  for (gsize i = 0; i < count; i++)
+    g_string_append (text, item);
+  g_string_append (text, "0]");
+  *length = text->len;
+  return g_string_free (g_steal_pointer (&text), FALSE);
+}
+
+/* class fed-body-memory: a text of short values is read up to what a transaction may hold, one that
+ * is as sparse as events are at any length. */
+static void
+test_dense (void)
+{
+  static const struct {
+    const char *item;
+    gsize count;
+    gboolean good;
+  } table[] = {
+    { "0,", 50 * 32768 + 100 * 32768, TRUE },
+    { "0,", 5100000, FALSE },
+    { "0,", 8000000, FALSE },
+    { "{},", 5100000, FALSE },
+    { "{\"\":0},", 1700000, FALSE },
+    { "\"a b c d\",", 5100000, TRUE },
+  };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (table); i++) {
+    g_autoptr (GError) error = NULL;
+    gsize length;
+    g_autofree char *text = array_of (table[i].item, table[i].count, &length);
+    g_autoptr (CmJsonDoc) doc = cm_json_parse (text, length, &error);
+    g_test_message ("%s", table[i].item);
+    g_assert_true ((doc != NULL) == table[i].good);
+    if (table[i].good)
+      g_assert_cmpuint (cm_json_length (cm_json_doc_root (doc)), ==, table[i].count + 1);
+    else
+      g_assert_nonnull (strstr (error->message, "too many values"));
+    g_assert_cmpuint (cm_json_doc_size (doc), <, 200 * 1000 * 1000);
+  }
+}
+
 int
 main (int argc, char **argv)
 {
@@ -578,6 +623,7 @@ main (int argc, char **argv)
   g_test_add_func ("/json/json-unicode", test_unicode);
   g_test_add_func ("/json/strings-of-any-length", test_strings_of_any_length);
   g_test_add_func ("/json/many-nodes", test_many_nodes);
+  g_test_add_func ("/json/fed-body-memory", test_dense);
   g_test_add_func ("/json/truncation", test_truncation);
   g_test_add_func ("/json/reference-count", test_reference_count);
   return g_test_run ();

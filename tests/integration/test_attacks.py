@@ -217,7 +217,7 @@ def test_class_fed_body_memory(federated):
     target = "/_matrix/federation/v1/send/large"
     peer.get(node, "/_matrix/federation/v1/query/profile?user_id=%40nobody%3Aacme.localhost", expect=404)
     before = peak_of(node)
-    body = b'{"pdus":[' + b"0," * (7 * 1024 * 1024) + b"0]}"
+    body = b'{"pdus":[' + b"0," * 4_700_000 + b"0]}"
     headers = {"Authorization": peer.authorization("PUT", target, node.server_name, {"pdus": []})}
 
     def send(_):
