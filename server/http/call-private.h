@@ -2,6 +2,7 @@
  * router, which fills in the rest before a handler sees it. */
 #pragma once
 
+#include "server/http/budget.h"
 #include "server/http/http-server.h"
 #include "server/router/route.h"
 
@@ -38,6 +39,7 @@ struct _CmCall {
   CmPair *query;
   guint n_query;
   GBytes *body;
+  CmCharge body_charge; /* for the body of a call that its client may have left */
 
   /* Filled in by the router. */
   const CmRoute *route;
@@ -46,6 +48,7 @@ struct _CmCall {
   const char *token; /* in a header or the query */
   CmRequester *requester;
   CmJsonDoc *doc;
+  CmCharge doc_charge;
 
   /* The answer; any thread. */
   CmReply *reply; /* atomic: set once */

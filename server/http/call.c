@@ -52,6 +52,13 @@ cm_call_new_inside (CmNode *node, const char *method, const char *target, GBytes
   return call;
 }
 
+void
+cm_call_forget_doc (CmCall *call)
+{
+  g_clear_pointer (&call->doc, cm_json_doc_unref);
+  cm_charge_return (&call->doc_charge);
+}
+
 static void
 call_free (CmCall *call)
 {
@@ -63,7 +70,8 @@ call_free (CmCall *call)
   g_free (call->query);
   g_free (call->params);
   g_clear_pointer (&call->body, g_bytes_unref);
-  g_clear_pointer (&call->doc, cm_json_doc_unref);
+  cm_charge_return (&call->body_charge);
+  cm_call_forget_doc (call);
   cm_requester_free (call->requester);
   cm_reply_free (call->reply);
   g_slist_free_full (call->gone_funcs, g_free);

@@ -64,6 +64,8 @@ GBytes *cm_call_body (const CmCall *call);
  */
 const CmJson *cm_call_json (const CmCall *call);
 CmJsonDoc *cm_call_doc (const CmCall *call);
+/* Lets go of that, ahead of the call. */
+void cm_call_forget_doc (CmCall *call);
 
 const CmRequester *cm_call_requester (const CmCall *call);
 const char *cm_call_user (const CmCall *call); /* requester's user id */

@@ -116,12 +116,10 @@ cm_conn_completed (void *data, struct MHD_Connection *mhd, void **context,
   if (cm_call_get_reply (conn->call) == NULL)
     cm_call_set_gone (conn->call);
   conn->call->conn = NULL;
-  if (conn->charged > 0)
-    cm_budget_return (conn->daemon->port->bodies, conn->call->address, conn->charged);
-  conn->charged = 0;
   g_clear_pointer (&conn->call, cm_call_unref);
   g_clear_pointer (&conn->refusal, cm_reply_free);
   g_clear_pointer (&conn->body, g_byte_array_unref);
+  cm_charge_return (&conn->charge);
   conn->held = FALSE;
   conn->state = CONN_IDLE;
   conn->deadline_us = deadline_in (conn->daemon->port->idle_us);
@@ -225,10 +223,10 @@ conn_take_head (CmConn *conn, const char *method, const char *version)
 static gboolean
 conn_charge (CmConn *conn)
 {
-  while (conn->body->len > SMALL_BODY + conn->charged) {
-    if (!cm_budget_take (conn->daemon->port->bodies, conn->call->address, CHARGE_STEP))
+  while (conn->body->len > SMALL_BODY + conn->charge.bytes) {
+    if (!cm_charge_take (&conn->charge, conn->daemon->port->bodies, conn->call->address,
+                         CHARGE_STEP))
       return FALSE;
-    conn->charged += CHARGE_STEP;
   }
   return TRUE;
 }
@@ -273,6 +271,9 @@ conn_hand_over (CmConn *conn)
     return;
   if (conn->body != NULL)
     conn->call->body = g_byte_array_free_to_bytes (g_steal_pointer (&conn->body));
+  /* The call may live on, with its body, when the client does not wait for the answer. */
+  conn->call->body_charge = conn->charge;
+  conn->charge = (CmCharge){ 0 };
   port->whole (conn->call, port->data);
 }
 

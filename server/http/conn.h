@@ -35,7 +35,7 @@ struct _CmConn {
   gboolean malformed;     /* the head was refused, so that the target may hold anything */
   gsize max_body;
   GByteArray *body;
-  gsize charged;   /* bytes of body counted in the server's budget */
+  CmCharge charge; /* for the body, until the call has it */
   gsize discarded; /* since CONN_REFUSED */
 };
 

@@ -359,7 +359,7 @@ cm_http_server_free (CmHttpServer *server)
     cm_loop_unref (server->loops[i]);
   g_free (server->loops);
   g_ptr_array_unref (server->ports);
-  cm_budget_free (server->bodies);
+  cm_budget_unref (server->bodies);
   g_clear_pointer (&server->trusted, g_ptr_array_unref);
   g_free (server);
 }

@@ -13,8 +13,15 @@
 
 #define LARGE_BODY (512 * 1024)
 
+/* A document beyond this counts towards what documents of other servers may take at a time, beside
+ * the one that is being read. There is room for two of the largest, one of an address. */
+#define SMALL_DOC ((gsize) 1024 * 1024)
+#define MAX_DOCS  ((gsize) 288 * 1024 * 1024)
+
 struct _CmRouter {
   CmNode *node;
+  GMutex large_bodies; /* held by whoever reads one */
+  CmBudget *docs;
   CmAuthenticators authenticators;
   CmTrie *trie;
 };
@@ -27,6 +34,8 @@ cm_router_new (CmNode *node, const CmAuthenticators *authenticators, const CmRou
 
   router->node = node;
   router->authenticators = *authenticators;
+  g_mutex_init (&router->large_bodies);
+  router->docs = cm_budget_new (MAX_DOCS, MAX_DOCS / 2);
   router->trie = cm_trie_new ();
   for (gsize i = 0; i < n_tables; i++)
     for (const CmRoute *route = tables[i]; route->path != NULL; route++)
@@ -40,6 +49,8 @@ cm_router_free (CmRouter *router)
   if (router == NULL)
     return;
   cm_trie_free (router->trie);
+  cm_budget_unref (router->docs);
+  g_mutex_clear (&router->large_bodies);
   g_free (router);
 }
 
@@ -219,23 +230,39 @@ parse_body (CmCall *call, GError **error)
   return call->doc != NULL;
 }
 
+static gboolean
+charge_doc (CmRouter *router, CmCall *call, GError **error)
+{
+  gsize size = cm_json_doc_size (call->doc);
+
+  if (size <= SMALL_DOC || cm_charge_take (&call->doc_charge, router->docs, call->address, size))
+    return TRUE;
+  return cm_fail (error, CM_ERROR_LIMIT_EXCEEDED, "Too many large requests at a time");
+}
+
 /* What a server signed includes the body, so there it must be read first: of anybody, and JSON of
- * the wrong kind takes many times its length. So of large ones only one is looked at at a time
- * (class fed-body-memory). */
+ * the wrong kind takes many times its length. So of large ones only one is looked at at a time, and
+ * no more than some are kept (class fed-body-memory). */
 static gboolean
 prove_server (CmRouter *router, CmCall *call, GError **error)
 {
-  static GMutex large_bodies;
   gboolean large = call->body != NULL && g_bytes_get_size (call->body) > LARGE_BODY;
 
   if (large)
-    g_mutex_lock (&large_bodies);
-  gboolean good = parse_body (call, error) && authenticate (router, call, error);
+    g_mutex_lock (&router->large_bodies);
+  gboolean good = parse_body (call, error) && authenticate (router, call, error) &&
+                  charge_doc (router, call, error);
   if (!good)
-    g_clear_pointer (&call->doc, cm_json_doc_unref);
+    cm_call_forget_doc (call);
   if (large)
-    g_mutex_unlock (&large_bodies);
+    g_mutex_unlock (&router->large_bodies);
   return good;
+}
+
+gboolean
+cm_router_read_again (CmCall *call, GError **error)
+{
+  return call->doc != NULL || prove_server (call->node->router, call, error);
 }
 
 static CmReply *
@@ -262,6 +289,9 @@ answer_call (CmCall *call)
   g_autoptr (GError) error = NULL;
   CmReply *reply = run_call (call->node->router, call, &error);
 
+  /* A client may take its time to read the answer. */
+  if (reply != CM_REPLY_LATER)
+    cm_call_forget_doc (call);
   cm_call_finish (call, reply, error);
 }
 

@@ -33,6 +33,10 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (CmRouter, cm_router_free)
 gssize cm_router_head (CmCall *call, CmReply **reply, gpointer router);
 void cm_router_call (CmCall *call, gpointer router);
 
+/* Reads the body of a call of another server anew, after cm_call_forget_doc.
+ * CM_ERROR_LIMIT_EXCEEDED when there is no room for it. */
+gboolean cm_router_read_again (CmCall *call, GError **error);
+
 /* 0, or how long (ms) who asks must wait before he may have one more of @class. For handlers whose
  * request is of a class by what its body says. */
 gint64 cm_call_take_limit (CmCall *call, CmLimitClass class);

@@ -1,6 +1,7 @@
 #include "server/api/federation/inbox.h"
 
 #include "server/router/lanes.h"
+#include "server/router/router.h"
 
 #define MAX_WAITING 20
 
@@ -63,8 +64,9 @@ run_turn (gpointer data)
   g_autofree Turn *turn = data;
   g_autoptr (CmCall) call = turn->call;
   g_autoptr (GError) error = NULL;
-  CmReply *reply = turn->inbox->work (call, &error);
+  CmReply *reply = cm_router_read_again (call, &error) ? turn->inbox->work (call, &error) : NULL;
 
+  cm_call_forget_doc (call);
   cm_call_finish (call, reply, error);
   pass_on (turn->inbox, cm_call_origin (call));
 }
@@ -82,6 +84,9 @@ cm_inbox_take (CmInbox *inbox, CmCall *call, GError **error)
       return NULL;
     }
     if (waiting != NULL) {
+      /* It takes many times its length, and a server can make its own turn long (class
+       * fed-body-memory). */
+      cm_call_forget_doc (call);
       g_queue_push_tail (waiting, cm_call_ref (call));
       return CM_REPLY_LATER;
     }
