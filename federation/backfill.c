@@ -63,8 +63,9 @@ cm_intake_backfill (CmIntake *intake, const char *room_id, gint64 position, guin
   if (from[0] == NULL)
     return FALSE;
   for (guint i = 0; i < MAX_SERVERS && view->others->pdata[i] != NULL && !more; i++) {
-    const CmAsk ask = { intake, view->others->pdata[i], room_id, view->version,
-                        g_get_monotonic_time () + TIME };
+    g_auto (CmLargeTurn) turn = { 0 };
+    const CmAsk ask = { intake,        view->others->pdata[i],         room_id,
+                        view->version, g_get_monotonic_time () + TIME, &turn };
     g_clear_error (&failure);
     ask_server (&ask, (const char *const *) from, MIN (limit, MAX_EVENTS), &more, &failure);
   }

@@ -8,7 +8,12 @@
 
 #define TIMEOUT_MS     20000
 #define MAX_EVENTS_LEN (16 * 1024 * 1024)
-#define MAX_STATE_LEN  (128 * 1024 * 1024)
+
+/* A room's state: of some three thousand members as it comes, of some fifty thousand, as in a join,
+ * in turn. Read as JSON it takes up to SWELLING times its length. */
+#define MAX_STATE_LEN       (4 * 1024 * 1024)
+#define MAX_LARGE_STATE_LEN ((gsize) 64 * 1024 * 1024)
+#define SWELLING            4
 
 /* More ids than this no answer may hold. */
 #define MAX_IDS 200000
@@ -78,20 +83,106 @@ collect (GPtrArray *pdus, const CmJson *list, gsize limit)
     g_ptr_array_add (pdus, (gpointer) item);
 }
 
-/* (transfer full) the verified events of two lists of an answer; @second nullable. */
+void
+cm_large_turn_end (CmLargeTurn *turn)
+{
+  if (turn->intake == NULL)
+    return;
+  g_mutex_lock (&turn->intake->mutex);
+  turn->intake->reads_much = FALSE;
+  g_cond_signal (&turn->intake->read);
+  g_mutex_unlock (&turn->intake->mutex);
+  turn->intake = NULL;
+}
+
+static gboolean
+begin_turn (const CmAsk *ask, GError **error)
+{
+  CmIntake *intake = ask->intake;
+  g_autoptr (GMutexLocker) locker = g_mutex_locker_new (&intake->mutex);
+
+  if (ask->turn->intake != NULL)
+    return TRUE;
+  while (intake->reads_much)
+    if (!g_cond_wait_until (&intake->read, &intake->mutex, ask->deadline))
+      return cm_fail (error, CM_ERROR_UNAVAILABLE, "Other large answers are being read");
+  intake->reads_much = TRUE;
+  *ask->turn = (CmLargeTurn){ intake, SWELLING * MAX_LARGE_STATE_LEN };
+  return TRUE;
+}
+
+/* Most rooms are small. Where the answer is not, who asks waits for the turn and asks again, so
+ * that no more than one such is received, read and kept at a time (class fed-body-memory). */
+static CmJsonDoc *
+ask_for_state (const CmAsk *ask, const char *target, GError **error)
+{
+  g_autoptr (GError) failure = NULL;
+  CmJsonDoc *answer = ask_for (ask, "GET", target, NULL, MAX_STATE_LEN, &failure);
+
+  if (answer != NULL)
+    return answer;
+  if (!g_error_matches (failure, CM_ERROR, CM_ERROR_TOO_LARGE)) {
+    g_propagate_error (error, g_steal_pointer (&failure));
+    return NULL;
+  }
+  if (!begin_turn (ask, error))
+    return NULL;
+  answer = ask_for (ask, "GET", target, NULL, MAX (ask->turn->left / SWELLING, 1), error);
+  ask->turn->left -= MIN (ask->turn->left, cm_json_doc_size (answer));
+  return answer;
+}
+
+/* (transfer full) the events of @pdus that are well-formed and of the room. */
 static GPtrArray *
-read_events (const CmAsk *ask, const CmJson *answer, const char *first, const char *second,
+parse_events (const CmAsk *ask, GPtrArray *pdus)
+{
+  GPtrArray *events = g_ptr_array_new_with_free_func ((GDestroyNotify) cm_event_unref);
+
+  for (guint i = 0; i < pdus->len; i++) {
+    g_autoptr (GError) failure = NULL;
+    CmEvent *event = cm_event_parse_of_room (ask->version, ask->room_id, pdus->pdata[i], &failure);
+    if (event != NULL)
+      g_ptr_array_add (events, event);
+    else
+      g_debug ("Event refused: %s", failure->message);
+  }
+  return events;
+}
+
+/* Closes up over what was not proven, which may be most of it. */
+static void
+keep_proven (GPtrArray *events)
+{
+  guint kept = 0;
+
+  for (guint i = 0; i < events->len; i++) {
+    gpointer event = g_steal_pointer (&events->pdata[i]);
+    if (event != NULL)
+      events->pdata[kept++] = event;
+  }
+  g_ptr_array_set_size (events, (gint) kept);
+}
+
+/* (transfer full) the verified events of two lists of @answer, which is taken and may be NULL;
+ * @second nullable. */
+static GPtrArray *
+read_events (const CmAsk *ask, CmJsonDoc *answer, const char *first, const char *second,
              gsize limit)
 {
+  g_autoptr (CmJsonDoc) doc = answer;
+  const CmJson *root = cm_json_doc_root (doc);
   g_autoptr (GPtrArray) pdus = g_ptr_array_new ();
 
-  collect (pdus, cm_json_get_array (answer, first), limit);
+  if (doc == NULL)
+    return NULL;
+  collect (pdus, cm_json_get_array (root, first), limit);
   if (second != NULL)
-    collect (pdus, cm_json_get_array (answer, second), limit);
-  GPtrArray *events = cm_intake_verify_all (ask->intake, ask->version, ask->room_id,
-                                            (const CmJson *const *) pdus->pdata, pdus->len);
-  while (g_ptr_array_remove (events, NULL))
-    continue;
+    collect (pdus, cm_json_get_array (root, second), limit);
+  GPtrArray *events = parse_events (ask, pdus);
+  /* Their keys may be waited for. */
+  g_clear_pointer (&doc, cm_json_doc_unref);
+  cm_intake_prove_all (ask->intake, events, NULL);
+  keep_proven (events);
   return events;
 }
 
@@ -119,10 +210,9 @@ cm_ask_missing (const CmAsk *ask, const char *const *earliest, const char *const
   cm_json_put_integer (writer, "min_depth", 0);
   cm_json_close (writer);
   g_autoptr (CmJsonDoc) content = cm_json_writer_end_doc (writer);
-  g_autoptr (CmJsonDoc) answer =
+  CmJsonDoc *answer =
       ask_for (ask, "POST", target, cm_json_doc_root (content), MAX_EVENTS_LEN, error);
-  return answer != NULL ? read_events (ask, cm_json_doc_root (answer), "events", NULL, limit)
-                        : NULL;
+  return read_events (ask, answer, "events", NULL, limit);
 }
 
 GPtrArray *
@@ -136,8 +226,8 @@ cm_ask_backfill (const CmAsk *ask, const char *const *from, guint limit, GError 
     g_string_append (target, "&v=");
     g_string_append_uri_escaped (target, from[i], NULL, FALSE);
   }
-  g_autoptr (CmJsonDoc) answer = ask_for (ask, "GET", target->str, NULL, MAX_EVENTS_LEN, error);
-  return answer != NULL ? read_events (ask, cm_json_doc_root (answer), "pdus", NULL, limit) : NULL;
+  CmJsonDoc *answer = ask_for (ask, "GET", target->str, NULL, MAX_EVENTS_LEN, error);
+  return read_events (ask, answer, "pdus", NULL, limit);
 }
 
 /* (transfer full) a path with the event as its query parameter. */
@@ -183,11 +273,8 @@ GPtrArray *
 cm_ask_state (const CmAsk *ask, const char *event_id, GError **error)
 {
   g_autofree char *target = path_at (ask, "state", event_id);
-  g_autoptr (CmJsonDoc) answer = ask_for (ask, "GET", target, NULL, MAX_STATE_LEN, error);
 
-  return answer != NULL
-             ? read_events (ask, cm_json_doc_root (answer), "pdus", "auth_chain", MAX_IDS)
-             : NULL;
+  return read_events (ask, ask_for_state (ask, target, error), "pdus", "auth_chain", MAX_IDS);
 }
 
 GPtrArray *
@@ -195,21 +282,19 @@ cm_ask_auth_chain (const CmAsk *ask, const char *event_id, GError **error)
 {
   g_autofree char *target =
       cm_fed_path ("/_matrix/federation/v1/event_auth/%s/%s", ask->room_id, event_id);
-  g_autoptr (CmJsonDoc) answer = ask_for (ask, "GET", target, NULL, MAX_STATE_LEN, error);
 
-  return answer != NULL ? read_events (ask, cm_json_doc_root (answer), "auth_chain", NULL, MAX_IDS)
-                        : NULL;
+  return read_events (ask, ask_for_state (ask, target, error), "auth_chain", NULL, MAX_IDS);
 }
 
 CmEvent *
 cm_ask_event (const CmAsk *ask, const char *event_id, GError **error)
 {
   g_autofree char *target = cm_fed_path ("/_matrix/federation/v1/event/%s", event_id);
-  g_autoptr (CmJsonDoc) answer = ask_for (ask, "GET", target, NULL, 0, error);
+  g_autoptr (GPtrArray) events =
+      read_events (ask, ask_for (ask, "GET", target, NULL, 0, error), "pdus", NULL, 1);
 
-  if (answer == NULL)
+  if (events == NULL)
     return NULL;
-  g_autoptr (GPtrArray) events = read_events (ask, cm_json_doc_root (answer), "pdus", NULL, 1);
   const CmEvent *event = events->len == 1 ? events->pdata[0] : NULL;
   if (event != NULL && strcmp (event->event_id, event_id) == 0)
     return cm_event_ref (events->pdata[0]);

@@ -167,8 +167,10 @@ gboolean
 cm_intake_place (CmIntake *intake, const char *server, CmRoom *room, CmEvent *event, GError **error)
 {
   g_autoptr (CmRoomView) view = cm_room_view (room);
-  const CmAsk ask = { intake, server, view->room_id, view->version,
-                      g_get_monotonic_time () + GAP_TIME };
+  g_auto (CmLargeTurn) turn = { 0 };
+  const CmAsk ask = {
+    intake, server, view->room_id, view->version, g_get_monotonic_time () + GAP_TIME, &turn
+  };
   g_autoptr (CmGap) gap = cm_gap_fetch (&ask, event, error);
 
   if (gap == NULL)

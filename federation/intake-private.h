@@ -16,6 +16,8 @@ struct _CmIntake {
   GCond entered;       /* a room is no longer being joined */
   GHashTable *joining; /* room id -> CmRoomVersion: their events wait */
   GHashTable *budgets; /* server -> what it may still make this node ask */
+  gboolean reads_much; /* somebody has the turn to read large answers */
+  GCond read;          /* nobody has any longer */
 };
 
 /* intake-verify.c */
@@ -28,9 +30,6 @@ CmEvent *cm_event_parse_of_room (const CmRoomVersion *version, const char *room_
  * to be believed; @errors: (nullable) room for as many. The keys are fetched in one go, the work is
  * shared by threads. */
 void cm_intake_prove_all (CmIntake *intake, GPtrArray *events, GError **errors);
-/* An array as long as @pdus: the verified events, NULL where one is bad or not of @room_id. */
-GPtrArray *cm_intake_verify_all (CmIntake *intake, const CmRoomVersion *version,
-                                 const char *room_id, const CmJson *const *pdus, gsize count);
 /* (transfer full) the same event, fresh: an event that was handed to a write cannot be handed to
  * another. */
 CmEvent *cm_event_renew (const CmEvent *event, GError **error);
@@ -43,12 +42,24 @@ GPtrArray *cm_events_sort (GPtrArray *events, CmEdges edges);
 
 /* intake-ask.c: questions about a room's graph; each counts against what @server may make this node
  * ask. Events come verified, those that are not are left out. */
+
+/* The turn to read large answers, one for all who ask: begun by the first such answer, and held as
+ * long as the events that came with it are. All zero before. */
+typedef struct {
+  CmIntake *intake;
+  gsize left; /* bytes of memory that may still be taken */
+} CmLargeTurn;
+
+void cm_large_turn_end (CmLargeTurn *turn);
+G_DEFINE_AUTO_CLEANUP_CLEAR_FUNC (CmLargeTurn, cm_large_turn_end)
+
 typedef struct {
   CmIntake *intake;
   const char *server;
   const char *room_id;
   const CmRoomVersion *version;
   gint64 deadline; /* monotonic */
+  CmLargeTurn *turn;
 } CmAsk;
 
 GPtrArray *cm_ask_missing (const CmAsk *ask, const char *const *earliest, const char *const *latest,

@@ -219,19 +219,3 @@ cm_intake_prove_all (CmIntake *intake, GPtrArray *events, GError **errors)
   else
     verify_share (&shares[1]);
 }
-
-GPtrArray *
-cm_intake_verify_all (CmIntake *intake, const CmRoomVersion *version, const char *room_id,
-                      const CmJson *const *pdus, gsize count)
-{
-  GPtrArray *events = g_ptr_array_new_full (count, (GDestroyNotify) cm_event_unref);
-
-  for (gsize i = 0; i < count; i++) {
-    g_autoptr (GError) failure = NULL;
-    g_ptr_array_add (events, cm_event_parse_of_room (version, room_id, pdus[i], &failure));
-    if (failure != NULL)
-      g_debug ("Event refused: %s", failure->message);
-  }
-  cm_intake_prove_all (intake, events, NULL);
-  return events;
-}

@@ -120,6 +120,7 @@ cm_intake_new (const CmIntakeParts *parts, GError **error)
   intake->server_name = cm_rooms_parts (parts->rooms)->server_name;
   g_mutex_init (&intake->mutex);
   g_cond_init (&intake->entered);
+  g_cond_init (&intake->read);
   intake->joining = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
   intake->budgets = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, g_free);
   intake->parking = cm_parking_new (intake, error);
@@ -134,5 +135,6 @@ cm_intake_free (CmIntake *intake)
   g_hash_table_unref (intake->budgets);
   g_mutex_clear (&intake->mutex);
   g_cond_clear (&intake->entered);
+  g_cond_clear (&intake->read);
   g_free (intake);
 }

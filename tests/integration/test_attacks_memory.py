@@ -1,5 +1,6 @@
 """What other servers, and people, can make the node hold in memory has an end."""
 
+import itertools
 import os
 import pathlib
 import socket
@@ -7,7 +8,8 @@ import threading
 import uuid
 
 from e2ee import canonical
-from fedpeer import now
+from fedpeer import PeerRoom, now, quote
+from machine import wait_for
 import pytest
 
 from test_attacks import peak_of
@@ -20,11 +22,11 @@ FULL = [0] * 4_700_000
 
 @pytest.fixture
 def silent():
-    """A server that takes connections and never says a word, so that its keys are waited for."""
+    """Names of servers that take connections and never say a word, so that their keys are waited for."""
     with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
+        listener.bind(("0.0.0.0", 0))
         listener.listen(64)
-        yield f"127.0.0.1:{listener.getsockname()[1]}"
+        yield (f"127.0.0.{number}:{listener.getsockname()[1]}" for number in itertools.count(20))
 
 
 def begin(node):
@@ -33,13 +35,17 @@ def begin(node):
     return peak_of(node)
 
 
-def slow_event(peer, node, silent):
+def slow_event(peer, room_id, server):
     """One whose sender's server must be asked for its key."""
-    room = node.new_user().create_room(room_version="11")
     return peer.key.sign_json({
-        "type": "m.room.message", "sender": f"@x:{silent}", "room_id": room, "content": {"body": "x"}, "depth": 5,
-        "prev_events": ["$" + "a" * 43], "auth_events": ["$" + "b" * 43], "origin_server_ts": now(), "hashes": {"sha256": "x" * 43},
-    }, silent)
+        "type": "m.room.message", "sender": f"@x:{server}", "room_id": room_id, "content": {"body": "x"}, "depth": 5,
+        "prev_events": [unknown_event()], "auth_events": [unknown_event()], "origin_server_ts": now(),
+        "hashes": {"sha256": "x" * 43},
+    }, server)
+
+
+def unknown_event():
+    return "$" + uuid.uuid4().hex + "a" * 11
 
 
 class Sending(threading.Thread):
@@ -68,7 +74,8 @@ def limit(mebibytes):
 def test_class_fed_body_memory_of_waiting_transactions(federated, silent):
     """Transactions that wait for their turn are held as they came."""
     node, peer, _ = federated
-    first = Sending(peer, node, pdus=[slow_event(peer, node, silent)])
+    room = node.new_user().create_room(room_version="11")
+    first = Sending(peer, node, pdus=[slow_event(peer, room, next(silent))])
     others = [Sending(peer, node, pdus=[], filling=FULL) for _ in range(7)]
     before = begin(node)
     first.start()
@@ -84,7 +91,8 @@ def test_class_fed_body_memory_of_waiting_transactions(federated, silent):
 def test_class_fed_body_memory_of_several_servers(federated, silent):
     """However many servers stand at one address, so much and no more is read for it at a time."""
     node, peer, third = federated
-    slow = [Sending(each, node, pdus=[slow_event(each, node, silent)], filling=FULL) for each in (peer, third)]
+    room = node.new_user().create_room(room_version="11")
+    slow = [Sending(each, node, pdus=[slow_event(each, room, next(silent))], filling=FULL) for each in (peer, third)]
     before = begin(node)
     for sending in slow:
         sending.start()
@@ -93,3 +101,24 @@ def test_class_fed_body_memory_of_several_servers(federated, silent):
     assert sorted(sending.status for sending in slow) == [200, 429]
     assert third.send(node) == {} and peer.send(node) == {}
     assert peak_of(node) - before < limit(450)
+
+
+@pytest.mark.slow
+def test_class_fed_body_memory_of_states(federated, silent):
+    """The states of large rooms are fetched and read one at a time, whatever takes how long in it."""
+    node, peer, _ = federated
+    alice = node.new_user()
+    events = []
+    for _ in range(3):
+        room = PeerRoom.join(peer, node, alice.create_room(preset="public_chat", room_version="11"), "@dana:peer.test")
+        state = {"pdus": [slow_event(peer, room.room_id, next(silent))], "auth_chain": [], "filling": ["12345"] * 3_700_000}
+        state = canonical(state)
+        ids = {"pdu_ids": [unknown_event() for _ in range(11)], "auth_chain_ids": []}
+        peer.on("GET", f"/state_ids/{quote(room.room_id)}$", lambda match, content, query, ids=ids: ids)
+        peer.on("GET", f"/state/{quote(room.room_id)}$", lambda match, content, query, state=state: state)
+        events.append(room.message("@dana:peer.test", "x", prev_events=[unknown_event()]))
+    before = begin(node)
+    for event in events:
+        peer.send(node, event)
+    wait_for(lambda: len(peer.asked("/state/")) >= 6, 90, what="every state, in short and at length")
+    assert peak_of(node) - before < limit(300)
