@@ -76,5 +76,8 @@ gboolean cm_call_parse_query (CmCall *call, GError **error);
 void cm_call_set_gone (CmCall *call);
 
 CmReply *cm_call_get_reply (const CmCall *call);
+/* Puts @reply (taken) in place of the one that is there: on the loop's thread, before that is sent.
+ */
+void cm_call_change_reply (CmCall *call, CmReply *reply);
 
 G_END_DECLS

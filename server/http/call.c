@@ -312,6 +312,15 @@ cm_call_get_reply (const CmCall *call)
 }
 
 void
+cm_call_change_reply (CmCall *call, CmReply *reply)
+{
+  CmReply *old = cm_call_get_reply (call);
+
+  g_atomic_pointer_set (&call->reply, reply);
+  cm_reply_free (old);
+}
+
+void
 cm_call_reply (CmCall *call, CmReply *reply)
 {
   g_return_if_fail (reply != NULL && reply != CM_REPLY_LATER);

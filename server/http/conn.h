@@ -23,6 +23,7 @@ struct _CmConn {
   int fd;
   char *address;
   gboolean trusted_proxy;
+  CmCharge place;     /* among the server's connections */
   gint64 deadline_us; /* when the sweep ends it */
   gboolean hung_up;
 
@@ -35,8 +36,9 @@ struct _CmConn {
   gboolean malformed;     /* the head was refused, so that the target may hold anything */
   gsize max_body;
   GByteArray *body;
-  CmCharge charge; /* for the body, until the call has it */
-  gsize discarded; /* since CONN_REFUSED */
+  CmCharge charge;        /* for the body, until the call has it */
+  CmCharge answer_charge; /* for the answer, until it is sent */
+  gsize discarded;        /* since CONN_REFUSED */
 };
 
 /* Callbacks of the library; @daemon is a CmDaemon. */

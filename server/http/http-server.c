@@ -21,7 +21,12 @@
 #define RESERVED_FDS    256
 #define MAX_CONNECTIONS 1000000
 /* Bytes of large bodies that are held in memory at a time. */
-#define MAX_BODIES     ((gsize) 512 * 1024 * 1024)
+#define MAX_BODIES ((gsize) 512 * 1024 * 1024)
+/* And of large answers, with the share of one who asks. */
+#define MAX_ANSWERS    ((gsize) 512 * 1024 * 1024)
+#define ANSWERS_OF_ONE (MAX_ANSWERS / 8)
+/* One address gets so much of the connections. */
+#define PLACES_SHARE   4
 #define TLS_PRIORITIES "NORMAL:-VERS-TLS-ALL:+VERS-TLS1.3:+VERS-TLS1.2"
 
 struct _CmHttpServer {
@@ -34,9 +39,10 @@ struct _CmHttpServer {
   GPtrArray *ports;   /* of CmPort */
   GPtrArray *trusted; /* of GInetAddressMask, nullable */
   gint64 head_us, idle_us;
-  CmBudget *bodies;
+  CmBudget *bodies, *answers, *places;
   gint connections; /* atomic */
-  guint next_loop;  /* atomic: whose turn it is for a timer */
+  gint max_connections;
+  guint next_loop; /* atomic: whose turn it is for a timer */
   gboolean stopped;
 };
 
@@ -86,6 +92,17 @@ max_bodies_of_one (const CmNode *node)
   return MAX (MAX_BODIES / 4, upload + 1024 * 1024);
 }
 
+/* Of all listeners together: each loop of each listener counts only its own. */
+static gint
+connection_limit (void)
+{
+  struct rlimit limit;
+
+  if (getrlimit (RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
+    return MAX_CONNECTIONS;
+  return (gint) CLAMP (limit.rlim_cur, 2 * RESERVED_FDS, MAX_CONNECTIONS) - RESERVED_FDS;
+}
+
 CmHttpServer *
 cm_http_server_new (CmNode *node, guint loops, CmHeadFunc head, CmCallFunc whole, gpointer data)
 {
@@ -103,6 +120,10 @@ cm_http_server_new (CmNode *node, guint loops, CmHeadFunc head, CmCallFunc whole
   server->loops = g_new0 (CmLoop *, server->n_loops);
   server->ports = g_ptr_array_new_with_free_func (port_free);
   server->bodies = cm_budget_new (MAX_BODIES, max_bodies_of_one (node));
+  server->answers = cm_budget_new (MAX_ANSWERS, ANSWERS_OF_ONE);
+  server->max_connections = connection_limit ();
+  server->places = cm_budget_new ((gsize) server->max_connections,
+                                  (gsize) server->max_connections / PLACES_SHARE);
   for (guint i = 0; i < server->n_loops; i++)
     server->loops[i] = cm_loop_new (i);
   return server;
@@ -121,17 +142,6 @@ cm_http_server_set_patience (CmHttpServer *server, guint head_ms, guint idle_ms)
   server->idle_us = idle_ms * G_TIME_SPAN_MILLISECOND;
 }
 
-/* Of all listeners together: each loop of each listener counts only its own. */
-static gint
-connection_limit (void)
-{
-  struct rlimit limit;
-
-  if (getrlimit (RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY)
-    return MAX_CONNECTIONS;
-  return (gint) CLAMP (limit.rlim_cur, 2 * RESERVED_FDS, MAX_CONNECTIONS) - RESERVED_FDS;
-}
-
 static CmPort *
 port_new (CmHttpServer *server, const CmListener *listener)
 {
@@ -146,8 +156,11 @@ port_new (CmHttpServer *server, const CmListener *listener)
   port->number = listener->port;
   port->serve = listener->serve;
   port->bodies = server->bodies;
+  port->answers = server->answers;
+  port->answers_of_one = ANSWERS_OF_ONE;
   port->connections = &server->connections;
-  port->max_connections = connection_limit ();
+  port->max_connections = server->max_connections;
+  port->places = server->places;
   port->trusted = server->trusted;
   port->head_us = server->head_us;
   port->idle_us = server->idle_us;
@@ -360,6 +373,8 @@ cm_http_server_free (CmHttpServer *server)
   g_free (server->loops);
   g_ptr_array_unref (server->ports);
   cm_budget_unref (server->bodies);
+  cm_budget_unref (server->answers);
+  cm_budget_unref (server->places);
   g_clear_pointer (&server->trusted, g_ptr_array_unref);
   g_free (server);
 }

@@ -20,8 +20,11 @@ struct _CmPort {
   const GPtrArray *trusted; /* of GInetAddressMask, the server's; nullable */
   gint64 head_us, idle_us;
   CmBudget *bodies;  /* the server's, for all large bodies under way */
+  CmBudget *answers; /* likewise */
+  gsize answers_of_one;
   gint *connections; /* atomic, the server's: of all its listeners */
   gint max_connections;
+  CmBudget *places; /* the server's: connections, but for those of trusted proxies */
 };
 
 struct sockaddr;

@@ -21,5 +21,7 @@ struct _CmReply {
 };
 
 guint64 cm_reply_length (const CmReply *reply);
+/* Bytes of memory that it holds until it is sent: nothing of a file. */
+gsize cm_reply_held (const CmReply *reply);
 
 G_END_DECLS

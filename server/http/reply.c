@@ -192,6 +192,12 @@ cm_reply_length (const CmReply *reply)
   return reply->body != NULL ? g_bytes_get_size (reply->body) : 0;
 }
 
+gsize
+cm_reply_held (const CmReply *reply)
+{
+  return reply->body != NULL ? g_bytes_get_size (reply->body) : 0;
+}
+
 void
 cm_reply_free (CmReply *reply)
 {

@@ -8,7 +8,8 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-/* The token "good" is a user's, "admin" an administrator's, "bot" an application service's. */
+/* The tokens "good" and "other" are users', "admin" an administrator's, "bot" an application
+ * service's. */
 static CmRequester *
 test_token (CmNode *node, CmCall *call, const char *token, CmAuth auth, GError **error)
 {
@@ -17,7 +18,8 @@ test_token (CmNode *node, CmCall *call, const char *token, CmAuth auth, GError *
   requester->user_id = g_strdup_printf ("@%s:test", token);
   requester->admin = strcmp (token, "admin") == 0;
   requester->appservice = strcmp (token, "bot") == 0 ? g_strdup ("bot") : NULL;
-  if (strcmp (token, "good") == 0 || requester->admin || requester->appservice != NULL)
+  if (strcmp (token, "good") == 0 || strcmp (token, "other") == 0 || requester->admin ||
+      requester->appservice != NULL)
     return g_steal_pointer (&requester);
   g_set_error_literal (error, CM_ERROR, CM_ERROR_UNKNOWN_TOKEN, "Unknown token");
   return NULL;
@@ -80,15 +82,24 @@ test_answer_free (TestAnswer *answer)
 }
 
 int
-test_connect (guint16 port)
+test_connect_from (guint host, guint16 port)
 {
+  struct sockaddr_in own = { .sin_family = AF_INET };
   struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = g_htons (port) };
   int fd = socket (AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
+  own.sin_addr.s_addr = htonl ((INADDR_LOOPBACK & ~0xffu) + host);
   address.sin_addr.s_addr = htonl (INADDR_LOOPBACK);
-  if (fd < 0 || connect (fd, (struct sockaddr *) &address, sizeof address) != 0)
+  if (fd < 0 || bind (fd, (struct sockaddr *) &own, sizeof own) != 0 ||
+      connect (fd, (struct sockaddr *) &address, sizeof address) != 0)
     g_error ("cannot connect: %m");
   return fd;
+}
+
+int
+test_connect (guint16 port)
+{
+  return test_connect_from (1, port);
 }
 
 gboolean

@@ -29,6 +29,8 @@ void test_answer_free (TestAnswer *answer);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (TestAnswer, test_answer_free)
 
 int test_connect (guint16 port);
+/* The client is 127.0.0.@host. */
+int test_connect_from (guint host, guint16 port);
 /* FALSE when the other side does not take it all. */
 gboolean test_send (int fd, const char *text, gsize length);
 gboolean test_print (int fd, const char *format, ...) G_GNUC_PRINTF (2, 3);

@@ -87,12 +87,18 @@ tear_down (Fixture *f, gconstpointer data)
 }
 
 static int
-hold (Fixture *f, const char *target)
+hold_from (Fixture *f, guint host, const char *target)
 {
-  int fd = test_connect (f->edge->port);
+  int fd = test_connect_from (host, f->edge->port);
 
   test_print (fd, "GET %s HTTP/1.1\r\nHost: test\r\n\r\n", target);
   return fd;
+}
+
+static int
+hold (Fixture *f, const char *target)
+{
+  return hold_from (f, 1, target);
 }
 
 static void
@@ -102,7 +108,7 @@ test_many_held (Fixture *f, gconstpointer data)
   int fds[N];
 
   for (guint i = 0; i < N; i++)
-    fds[i] = hold (f, i % 2 ? HOLD : HOLD_EDGE);
+    fds[i] = hold_from (f, 1 + i % 8, i % 2 ? HOLD : HOLD_EDGE);
   g_assert_true (test_wait_for (&f->n_calls, N, 10000));
   /* They are in nobody's way. */
   g_autoptr (TestAnswer) other = test_ask (f->edge->port, "GET", "/_matrix/client/v3/lane/x", NULL);
@@ -348,7 +354,7 @@ test_too_many (void)
 
   guint16 ports[] = { f.edge->port, cm_http_server_port (f.edge->node.http, "more") };
   for (guint i = 0; i < TRIED; i++) {
-    fds[i] = test_connect (ports[i % 2]);
+    fds[i] = test_connect_from (1 + i % 8, ports[i % 2]);
     g_autoptr (TestAnswer) answer = NULL;
     if (test_print (fds[i], "GET /_matrix/client/v3/edge/x HTTP/1.1\r\nHost: test\r\n\r\n"))
       answer = test_read (fds[i], FALSE);
