@@ -4,6 +4,8 @@
 #include "server/http/head.h"
 #include "server/http/port.h"
 
+#include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -40,6 +42,17 @@ conn_watch (CmConn *conn)
     g_warning ("cannot watch a connection for its end: %m");
 }
 
+/* Who has vanished in the midst of an answer, or takes nothing of it at all, is not waited for as
+ * long as somebody slow. */
+static void
+conn_limit_silence (const CmConn *conn)
+{
+  unsigned int ms = (unsigned int) (conn->daemon->port->idle_us / G_TIME_SPAN_MILLISECOND);
+
+  if (setsockopt (conn->fd, IPPROTO_TCP, TCP_USER_TIMEOUT, &ms, sizeof ms) != 0)
+    g_debug ("cannot limit the silence of a connection: %m");
+}
+
 static CmConn *
 conn_new (CmDaemon *daemon, struct MHD_Connection *mhd)
 {
@@ -59,6 +72,7 @@ conn_new (CmDaemon *daemon, struct MHD_Connection *mhd)
     conn->next->link = &conn->next;
   loop->conns = conn;
   conn_watch (conn);
+  conn_limit_silence (conn);
   /* A proxy of ours has all its clients' connections. The library finds the socket closed. */
   if (!conn->trusted_proxy &&
       !cm_charge_take (&conn->place, daemon->port->places, conn->address, 1))

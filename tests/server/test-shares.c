@@ -29,11 +29,30 @@ handle_small (CmCall *call, GError **error)
   return cm_reply_empty ();
 }
 
+/* What is held, for the test to let go. */
+static struct {
+  GMutex lock;
+  GPtrArray *calls;
+  gint n_calls;
+} held;
+
+static CmReply *
+handle_hold (CmCall *call, GError **error)
+{
+  g_mutex_lock (&held.lock);
+  g_ptr_array_add (held.calls, cm_call_ref (call));
+  g_mutex_unlock (&held.lock);
+  g_atomic_int_inc (&held.n_calls);
+  return CM_REPLY_LATER;
+}
+
 #define LANE CM_LIMIT_NONE, CM_LANE_CLIENT, CM_BODY_NONE
 
 static const CmRoute routes[] = {
   { "GET", V3 "big/{size}", CM_AUTH_TOKEN_OPTIONAL, LANE, handle_big, 0 },
   { "GET", "/_matrix/federation/v1/big/{size}", CM_AUTH_FEDERATION, LANE, handle_big, 0 },
+  { "POST", V3 "hold", CM_AUTH_NONE, CM_LIMIT_NONE, CM_LANE_CLIENT, CM_BODY_RAW, handle_hold,
+    64 * MIB },
   { "GET", V3 "small", CM_AUTH_NONE, LANE, handle_small, 0 },
   CM_ROUTES_END,
 };
@@ -157,6 +176,69 @@ test_all_answers (void)
     close (fds[i]);
 }
 
+/* class slow-reader-memory: nor is who reads nothing at all waited for. */
+static void
+test_silence (void)
+{
+  g_autoptr (TestEdge) edge = edge_new ();
+  const CmListener listener = { .name = "brisk", .address = "127.0.0.1", .serve = CM_SERVE_CLIENT };
+  guint status;
+
+  cm_http_server_set_patience (edge->node.http, 5000, 500);
+  g_assert_true (cm_http_server_listen (edge->node.http, &listener, NULL));
+  edge->port = cm_http_server_port (edge->node.http, "brisk");
+  int silent = begin (edge, 1, V3 "big/60", NULL, &status);
+  g_assert_cmpuint (status, ==, 200);
+  for (guint turn = 0; turn < 100; turn++) {
+    int fd = begin (edge, 1, V3 "big/20", NULL, &status);
+    close (fd);
+    if (status == 200)
+      break;
+    g_usleep (100000);
+  }
+  g_assert_cmpuint (status, ==, 200);
+  close (silent);
+}
+
+static void
+upload (TestEdge *edge, gsize length, int *fd)
+{
+  g_autofree char *body = g_malloc0 (length);
+
+  *fd = test_connect (edge->port);
+  test_print (*fd, "POST " V3 "hold HTTP/1.1\r\nHost: test\r\nContent-Length: %zu\r\n\r\n", length);
+  test_send (*fd, body, length);
+}
+
+/* class fed-body-memory: bodies count as long as they are held, and not only as long as their
+ * clients wait. */
+static void
+test_left_bodies (void)
+{
+  g_autoptr (TestEdge) edge = edge_new ();
+  int fd;
+
+  held.calls = g_ptr_array_new_with_free_func ((GDestroyNotify) cm_call_unref);
+  for (gint i = 0; i < 3; i++) {
+    upload (edge, 40 * MIB, &fd);
+    g_assert_true (test_wait_for (&held.n_calls, i + 1, 5000));
+    close (fd);
+    for (guint turn = 0; turn < 500 && !cm_call_is_gone (held.calls->pdata[i]); turn++)
+      g_usleep (10000);
+    g_assert_true (cm_call_is_gone (held.calls->pdata[i]));
+  }
+  g_usleep (100000);
+  upload (edge, 40 * MIB, &fd);
+  g_autoptr (TestAnswer) refused = test_read (fd, FALSE);
+  g_assert_cmpuint (refused->status, ==, 503);
+  close (fd);
+  g_ptr_array_set_size (held.calls, 0);
+  upload (edge, 40 * MIB, &fd);
+  g_assert_true (test_wait_for (&held.n_calls, 4, 5000));
+  close (fd);
+  g_ptr_array_unref (held.calls);
+}
+
 static gboolean
 is_served (int fd)
 {
@@ -243,6 +325,8 @@ main (int argc, char **argv)
   g_test_add_func ("/shares/slow-reader-memory/answers", test_answers);
   g_test_add_func ("/shares/slow-reader-memory/beyond-share", test_answer_beyond_share);
   g_test_add_func ("/shares/slow-reader-memory/all", test_all_answers);
+  g_test_add_func ("/shares/slow-reader-memory/silence", test_silence);
+  g_test_add_func ("/shares/fed-body-memory", test_left_bodies);
   g_test_add_func ("/shares/http-edge-and-slow/connections", test_connections);
   g_test_add_func ("/shares/proxy", test_proxy);
   return g_test_run ();
