@@ -3,25 +3,41 @@
 #include "crypto/json-writer.h"
 #include "schema/to-device.h"
 
-gboolean
-cm_to_device_put (CmNode *node, CmWrite *write, const char *sender, const char *type,
-                  const char *user_id, const char *device_id, const CmJson *content, GError **error)
+GBytes *
+cm_to_device_message (const char *sender, const char *type, const char *device_id,
+                      const CmJson *content, GError **error)
 {
   g_autoptr (CmJsonWriter) writer = cm_json_writer_new ();
+  g_autoptr (GBytes) message = NULL;
 
+  if (device_id == NULL || cm_json_type (content) != CM_JSON_OBJECT) {
+    g_set_error_literal (error, CM_ERROR, CM_ERROR_BAD_JSON,
+                         "messages must hold an object for each device");
+    return NULL;
+  }
   cm_json_open_object (writer, NULL);
   cm_json_put_text (writer, "type", type);
   cm_json_put_text (writer, "sender", sender);
   cm_json_put_node (writer, "content", content);
   cm_json_close (writer);
-  g_autoptr (GBytes) message = cm_json_writer_end (writer);
+  message = cm_json_writer_end (writer);
   if (g_bytes_get_size (message) > CM_TO_DEVICE_MAX_BYTES) {
     g_set_error (error, CM_ERROR, CM_ERROR_TOO_LARGE,
                  "A message to a device is larger than an event may be");
-    return FALSE;
+    return NULL;
   }
-  cm_mailbox_add (write, user_id, device_id, message);
-  return TRUE;
+  return g_steal_pointer (&message);
+}
+
+gboolean
+cm_to_device_put (CmNode *node, CmWrite *write, const char *sender, const char *type,
+                  const char *user_id, const char *device_id, const CmJson *content, GError **error)
+{
+  g_autoptr (GBytes) message = cm_to_device_message (sender, type, device_id, content, error);
+
+  if (message != NULL)
+    cm_mailbox_add (write, user_id, device_id, message);
+  return message != NULL;
 }
 
 GPtrArray *

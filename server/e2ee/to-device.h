@@ -9,6 +9,10 @@ G_BEGIN_DECLS
 
 #define CM_TO_DEVICE_MAX_BYTES 65536
 
+/* (transfer full) a message as its device's sync shows it. CM_ERROR_BAD_JSON when one of @device_id
+ * and @content is not what it must be, CM_ERROR_TOO_LARGE above CM_TO_DEVICE_MAX_BYTES. */
+GBytes *cm_to_device_message (const char *sender, const char *type, const char *device_id,
+                              const CmJson *content, GError **error);
 /* Adds one message to @write for a device of a local user, or "*" for all of them. */
 gboolean cm_to_device_put (CmNode *node, CmWrite *write, const char *sender, const char *type,
                            const char *user_id, const char *device_id, const CmJson *content,

@@ -1,6 +1,7 @@
 """Encryption as a server sees it: keys of devices, cross-signing, messages to devices."""
 
 import concurrent.futures
+import json
 
 import pytest
 
@@ -370,3 +371,36 @@ def test_e2ee_amplification_by_recipients_and_size(user, other, node):
     large = {"messages": {user.user_id: {user.device_id: {"x": "x" * 70000}}}}
     other.put("/sendToDevice/m.test/large", large, expect=(413, "M_TOO_LARGE"))
     assert mailbox(user, node) == []
+
+
+def test_e2ee_amplification_by_messages_for_other_servers(make_node):
+    """They are measured as those for devices here, and go out in EDUs that are not much larger than one of them may be."""
+    node = make_node("acme.localhost", {"federation": {"resolve": "gone.example=127.0.0.1:1"}}).start()
+    user = node.new_user()
+
+    def send(messages, txn, **more):
+        user.put(f"/sendToDevice/m.test/{txn}", {"messages": messages}, **more)
+
+    def waiting():
+        return [json.loads(line) for line in node.sql(
+            "SELECT convert_from (edu, 'UTF8') FROM destination_edu WHERE server = 'gone.example' ORDER BY id").splitlines()]
+
+    send({"@a:gone.example": {"D": {"x": "x" * 70000}}}, "large", expect=(413, "M_TOO_LARGE"))
+    send({"@a:gone.example": {"D": "x"}}, "text", expect=(400, "M_BAD_JSON"))
+    send({f"@a:s{n}.example": {"D": {}} for n in range(1001)}, "servers", expect=(413, "M_TOO_LARGE"))
+    send({"@a:gone.example": {}}, "nobody")
+    assert waiting() == []
+    messages = {f"@u{n}:gone.example": {f"D{m}": {"n": m, "x": "x" * 7000} for m in range(10)} for n in range(20)}
+    messages["@large:gone.example"] = {"D": {"x": "x" * 65400}}
+    send(messages, "many")
+    found, edus = {}, waiting()
+    for edu in edus:
+        assert edu["edu_type"] == "m.direct_to_device"
+        assert (edu["content"]["sender"], edu["content"]["type"]) == (user.user_id, "m.test")
+        for name, by_device in edu["content"]["messages"].items():
+            assert by_device
+            found.setdefault(name, {}).update(by_device)
+    assert found == messages
+    assert max(len(json.dumps(edu, separators=(",", ":"))) for edu in edus) < 66000
+    assert len({edu["content"]["message_id"] for edu in edus}) == len(edus)
+    assert len(edus) < 30

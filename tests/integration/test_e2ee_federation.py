@@ -283,6 +283,16 @@ def test_e2ee_amplification_by_users_who_share_no_room(pair):
     assert alice.node.sql("SELECT count(*) FROM remote_device_list WHERE user_id LIKE '@s%'").strip() == "0"
 
 
+def test_many_messages_of_one_request_all_arrive(pair):
+    """More than one EDU holds, for several devices."""
+    alice, bob = pair
+    phone = alice.another_device()
+    by_device = {client.device_id: {"x": "x" * 40000} for client in (alice, phone)}
+    for txn in range(5):
+        bob.put(f"/sendToDevice/m.test/{txn}", {"messages": {alice.user_id: by_device}})
+    wait_for(lambda: len(mailbox(alice, alice.node)) == len(mailbox(phone, alice.node)) == 5)
+
+
 def test_e2ee_amplification_by_recipients_and_size(pair):
     alice, bob = pair
     many = {f"@u{n}:{alice.node.server_name}": {f"D{m}": {} for m in range(100)} for n in range(101)}
