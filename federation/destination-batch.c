@@ -15,8 +15,17 @@ static const CmSql select_events = {
   " FROM event e JOIN event_json j ON j.id = e.id JOIN room r ON r.id = e.room"
   " WHERE e.id = ANY ($1)"
 };
+/* So many and so many bytes of the oldest, one in any case. */
 static const CmSql select_edus = {
-  "destination-edus", "SELECT id, edu FROM destination_edu WHERE server = $1 ORDER BY id LIMIT $2"
+  "destination-edus",
+  "SELECT id, edu, found FROM (SELECT id, edu, count (*) OVER () AS found,"
+  " sum (octet_length (edu)) OVER (ORDER BY id) AS total FROM"
+  " (SELECT id, edu FROM destination_edu WHERE server = $1 ORDER BY id LIMIT $2) oldest) summed"
+  " WHERE total <= $3 OR total = octet_length (edu) ORDER BY id"
+};
+static const CmSql select_edus_again = {
+  "destination-edus-again",
+  "SELECT id, edu FROM destination_edu WHERE server = $1 AND id = ANY ($2) ORDER BY id"
 };
 static const CmSql acknowledge_events = {
   "destination-acknowledge",
@@ -125,25 +134,6 @@ put_edu (Builder *builder, GBytes *edu)
   put_item (builder, edu);
 }
 
-static gboolean
-put_stored_edus (Builder *builder, CmDb *db, const char *server, guint limit, GArray *ids,
-                 GError **error)
-{
-  g_autoptr (CmRows) rows =
-      cm_db_query (db, &select_edus, CM_ARGS (CM_TEXT (server), CM_INT (limit)), error);
-
-  if (rows == NULL)
-    return FALSE;
-  for (gsize i = 0; i < cm_rows_count (rows); i++) {
-    gint64 id = cm_rows_integer (rows, i, 0);
-    g_autoptr (GBytes) edu = cm_rows_bytes (rows, i, 1);
-
-    g_array_append_val (ids, id);
-    put_edu (builder, edu);
-  }
-  return TRUE;
-}
-
 static char *
 end_id (Builder *builder, const char *server)
 {
@@ -155,47 +145,98 @@ end_id (Builder *builder, const char *server)
   return cm_hex (digest, ID_BYTES);
 }
 
-CmTransactionBatch *
-cm_transaction_batch_make (CmPool *pool, const char *origin, const char *server, GArray *events,
-                           guint edu_limit, GPtrArray *ephemeral, GError **error)
+/* Writes the content of @batch: its events, @edus (nullable) as they were read for it, and
+ * @ephemeral (nullable). */
+static gboolean
+fill (CmTransactionBatch *batch, CmDb *db, const char *origin, const char *server,
+      const CmRows *edus, GPtrArray *ephemeral, GError **error)
 {
-  g_autoptr (CmTransactionBatch) batch = g_new0 (CmTransactionBatch, 1);
   g_auto (Builder)
       builder = { .writer = cm_json_writer_new (), .checksum = g_checksum_new (G_CHECKSUM_SHA256) };
-  g_autoptr (CmDb) db = cm_pool_get (pool, error);
 
-  batch->edus = g_array_new (FALSE, FALSE, sizeof (gint64));
-  if (db == NULL)
-    return NULL;
   cm_json_open_object (builder.writer, NULL);
   cm_json_put_text (builder.writer, "origin", origin);
-  cm_json_put_integer (builder.writer, "origin_server_ts", cm_clock_ms ());
+  cm_json_put_integer (builder.writer, "origin_server_ts", batch->made_at);
   cm_json_open_array (builder.writer, "pdus");
-  if (events != NULL && events->len > 0) {
-    if (!put_events (&builder, db, events, error))
-      return NULL;
-    batch->position = g_array_index (events, CmOutgoing, events->len - 1).position;
-  }
+  if (batch->events->len > 0 && !put_events (&builder, db, batch->events, error))
+    return FALSE;
   cm_json_close (builder.writer);
   cm_json_open_array (builder.writer, "edus");
-  if (edu_limit > 0 && !put_stored_edus (&builder, db, server, edu_limit, batch->edus, error))
-    return NULL;
-  for (guint i = 0; i < ephemeral->len; i++)
+  for (gsize i = 0; edus != NULL && i < cm_rows_count (edus); i++) {
+    g_autoptr (GBytes) edu = cm_rows_bytes (edus, i, 1);
+
+    put_edu (&builder, edu);
+  }
+  for (guint i = 0; ephemeral != NULL && i < ephemeral->len; i++)
     put_edu (&builder, ephemeral->pdata[i]);
   cm_json_close (builder.writer);
   cm_json_close (builder.writer);
   batch->items = builder.items;
   if (builder.items > 0)
     batch->content = cm_json_writer_end_doc (builder.writer);
-  batch->id = end_id (&builder, server);
-  return g_steal_pointer (&batch);
+  if (batch->id == NULL)
+    batch->id = end_id (&builder, server);
+  return TRUE;
+}
+
+CmTransactionBatch *
+cm_transaction_batch_make (CmPool *pool, const char *origin, const char *server, GArray *events,
+                           guint edu_limit, GPtrArray *ephemeral, GError **error)
+{
+  g_autoptr (CmTransactionBatch) batch = g_new0 (CmTransactionBatch, 1);
+  g_autoptr (CmDb) db = cm_pool_get (pool, error);
+  g_autoptr (CmRows) edus = NULL;
+
+  batch->made_at = cm_clock_ms ();
+  batch->events = g_array_ref (events);
+  batch->edus = g_array_new (FALSE, FALSE, sizeof (gint64));
+  if (events->len > 0)
+    batch->position = g_array_index (events, CmOutgoing, events->len - 1).position;
+  if (db != NULL && edu_limit > 0)
+    edus = cm_db_query (
+        db, &select_edus,
+        CM_ARGS (CM_TEXT (server), CM_INT (edu_limit), CM_INT (CM_TRANSACTION_MAX_EDU_BYTES)),
+        error);
+  if (db == NULL || (edu_limit > 0 && edus == NULL))
+    return NULL;
+  for (gsize i = 0; edus != NULL && i < cm_rows_count (edus); i++) {
+    gint64 id = cm_rows_integer (edus, i, 0);
+
+    g_array_append_val (batch->edus, id);
+    batch->more_edus =
+        batch->edus->len >= edu_limit || cm_rows_integer (edus, i, 2) > (gint64) i + 1;
+  }
+  return fill (batch, db, origin, server, edus, ephemeral, error) ? g_steal_pointer (&batch) : NULL;
+}
+
+gboolean
+cm_transaction_batch_refill (CmTransactionBatch *batch, CmPool *pool, const char *origin,
+                             const char *server, GError **error)
+{
+  g_autoptr (CmDb) db = NULL;
+  g_autoptr (CmRows) edus = NULL;
+
+  if (batch->content != NULL || batch->items == 0)
+    return TRUE;
+  db = cm_pool_get (pool, error);
+  if (db != NULL)
+    edus = cm_db_query (db, &select_edus_again,
+                        CM_ARGS (CM_TEXT (server), cm_param_integers (batch->edus)), error);
+  return edus != NULL && fill (batch, db, origin, server, edus, NULL, error);
+}
+
+void
+cm_transaction_batch_shed (CmTransactionBatch *batch)
+{
+  g_clear_pointer (&batch->content, cm_json_doc_unref);
 }
 
 void
 cm_transaction_batch_free (CmTransactionBatch *batch)
 {
   g_free (batch->id);
-  g_clear_pointer (&batch->content, cm_json_doc_unref);
+  cm_transaction_batch_shed (batch);
+  g_array_unref (batch->events);
   g_array_unref (batch->edus);
   g_free (batch);
 }

@@ -6,10 +6,10 @@
 #define FIRST_PAUSE_MS   5000
 #define LONGEST_PAUSE_MS (6 * 3600 * 1000)
 
-/* The transaction to send now, made if there is none. FALSE when that failed; no batch when there
- * is nothing to send. */
+/* Makes the transaction to send now: no batch when there is nothing to send. FALSE when that
+ * failed. */
 static gboolean
-prepare (CmDestination *destination, const CmDestinationWorld *world, GError **error)
+make_batch (CmDestination *destination, const CmDestinationWorld *world, GError **error)
 {
   g_auto (CmDestinationWork) work = { 0 };
   guint pdus, edus;
@@ -41,10 +41,18 @@ prepare (CmDestination *destination, const CmDestinationWorld *world, GError **e
 
   g_mutex_lock (world->lock);
   destination->behind |= work.behind && work.events->len == pdus;
-  destination->stored_edus |=
-      work.stored_edus && (edus == 0 || destination->batch->edus->len >= edus);
+  destination->stored_edus |= work.stored_edus && (edus == 0 || destination->batch->more_edus);
   g_mutex_unlock (world->lock);
   return TRUE;
+}
+
+static gboolean
+prepare (CmDestination *destination, const CmDestinationWorld *world, GError **error)
+{
+  if (destination->batch == NULL)
+    return make_batch (destination, world, error);
+  return cm_transaction_batch_refill (destination->batch, world->pool, world->server_name,
+                                      destination->server, error);
 }
 
 /* Takes note in the database. A batch whose acknowledgement cannot be stored goes out again, as the
@@ -135,24 +143,12 @@ handle_refusal (CmDestination *destination, const CmDestinationWorld *world)
   return pause_after_failure (destination, world);
 }
 
-gint64
-cm_destination_serve (CmDestination *destination, const CmDestinationWorld *world)
+static gint64
+deliver (CmDestination *destination, const CmDestinationWorld *world)
 {
-  gint64 until = cm_backoff_until (cm_fed_client_backoff (world->client), destination->server);
   unsigned status = 0;
   g_autoptr (GError) failure = NULL;
 
-  if (until != 0)
-    return until;
-  if (destination->batch == NULL && !prepare (destination, world, &failure)) {
-    g_warning ("What %s is to be sent cannot be read: %s", destination->server, failure->message);
-    g_mutex_lock (world->lock);
-    destination->behind = destination->stored_edus = TRUE;
-    g_mutex_unlock (world->lock);
-    return pause_after_failure (destination, world);
-  }
-  if (destination->batch == NULL)
-    return 0;
   if (destination->batch->content != NULL && !send_batch (destination, world, &status, &failure)) {
     g_info ("Transaction %s to %s failed: %s", destination->batch->id, destination->server,
             failure->message);
@@ -166,4 +162,27 @@ cm_destination_serve (CmDestination *destination, const CmDestinationWorld *worl
     return pause_after_failure (destination, world);
   }
   return 0;
+}
+
+gint64
+cm_destination_serve (CmDestination *destination, const CmDestinationWorld *world)
+{
+  gint64 until = cm_backoff_until (cm_fed_client_backoff (world->client), destination->server);
+  g_autoptr (GError) failure = NULL;
+
+  if (until != 0)
+    return until;
+  if (!prepare (destination, world, &failure)) {
+    g_warning ("What %s is to be sent cannot be read: %s", destination->server, failure->message);
+    g_mutex_lock (world->lock);
+    destination->behind = destination->stored_edus = TRUE;
+    g_mutex_unlock (world->lock);
+    return pause_after_failure (destination, world);
+  }
+  if (destination->batch == NULL)
+    return 0;
+  until = deliver (destination, world);
+  if (destination->batch != NULL)
+    cm_transaction_batch_shed (destination->batch);
+  return until;
 }

@@ -1,5 +1,5 @@
 #include "crypto/json-writer.h"
-#include "federation/destination-private.h"
+#include "federation/destination.h"
 #include "federation/event.h"
 #include "tests/federation/peer.h"
 #include "tests/support/test-cluster.h"
@@ -460,6 +460,72 @@ test_edus_are_kept (World *w, gconstpointer data)
   wait_for_count (w, "destination_edu", 0);
 }
 
+/* Adds an EDU of about @size bytes. */
+static void
+add_large_edu (World *w, const char *server, gint64 n, gsize size)
+{
+  g_autofree char *padding = g_strnfill (size, 'x');
+  g_autofree char *json = g_strdup_printf ("{\"content\":{\"n\":%" G_GINT64_FORMAT
+                                           ",\"x\":\"%s\"},\"edu_type\":\"m.test\"}",
+                                           n, padding);
+  g_autoptr (GBytes) edu = g_bytes_new (json, strlen (json));
+  CmWrite *write = cm_write_new ();
+
+  cm_destinations_queue (write, (const char *const[]){ server, NULL }, edu);
+  g_assert_cmpint (cm_committer_commit (w->committer, write, NULL), ==, 0);
+}
+
+/* Many large EDUs go in several transactions, and one that is larger than all of them may be does
+ * not stand in the way. */
+static void
+test_large_edus (World *w, gconstpointer data)
+{
+  static const gsize sizes[] = { 400000, 400000, 400000, 1500000, 10, 400000, 400000, 10 };
+
+  for (gsize i = 0; i < G_N_ELEMENTS (sizes); i++)
+    add_large_edu (w, "a.test", (gint64) i + 1, sizes[i]);
+  start_sending (w);
+  assert_receives (&w->a, "edus", "1 2 3 4 5 6 7 8 ");
+  {
+    g_autofree char *parts = summary (&w->a, "edus");
+
+    g_assert_cmpstr (parts, ==, "1 2 |3 |4 |5 6 7 8 ");
+  }
+  wait_for_count (w, "destination_edu", 0);
+}
+
+/* What many dead servers are to be sent does not stay in memory; it is the same when they are tried
+ * again. */
+static void
+test_dead_cost_no_memory (World *w, gconstpointer data)
+{
+  GMutex lock = { 0 };
+  const CmDestinationWorld world = { .pool = w->pool,
+                                     .committer = w->committer,
+                                     .client = w->client,
+                                     .server_name = "here.test",
+                                     .lock = &lock };
+  CmDestination *destination = cm_destination_new ("gone.test");
+  g_autofree char *id = NULL;
+
+  add_event (w, "gone.test");
+  add_edu (w, "gone.test", 7);
+  destination->behind = destination->stored_edus = TRUE;
+  for (int i = 0; i < 3; i++) {
+    g_assert_cmpint (cm_destination_serve (destination, &world), !=, 0);
+    g_assert_nonnull (destination->batch);
+    g_assert_null (destination->batch->content);
+    g_assert_cmpuint (destination->batch->items, ==, 2);
+    if (id == NULL)
+      id = g_strdup (destination->batch->id);
+    g_assert_cmpstr (destination->batch->id, ==, id);
+    g_assert_cmpuint (destination->failures, ==, (guint) i + 1);
+    cm_backoff_succeeded (cm_fed_client_backoff (w->client), "gone.test");
+  }
+  cm_destination_free (destination);
+  g_mutex_clear (&lock);
+}
+
 static void
 test_ephemeral (World *w, gconstpointer data)
 {
@@ -538,6 +604,8 @@ main (int argc, char **argv)
   ADD ("/destinations/what-must-not-go-out", NULL, test_what_must_not_go_out);
   ADD ("/destinations/bad-rows-CVE-2025-61672", "idle", test_bad_rows_cve_2025_61672);
   ADD ("/destinations/edus-are-kept", "idle", test_edus_are_kept);
+  ADD ("/destinations/edu-memory/large", "idle", test_large_edus);
+  ADD ("/destinations/edu-memory/dead", "idle", test_dead_cost_no_memory);
   ADD ("/destinations/ephemeral", NULL, test_ephemeral);
   ADD ("/destinations/missed-commit", NULL, test_missed_commit);
   ADD ("/destinations/sweep", NULL, test_sweep);
