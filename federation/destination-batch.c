@@ -33,7 +33,12 @@ static const CmSql acknowledge_events = {
   " ON CONFLICT (server) DO UPDATE SET sent = greatest (destination.sent, excluded.sent)"
 };
 static const CmSql acknowledge_edus = {
-  "destination-acknowledge-edus", "DELETE FROM destination_edu WHERE server = $1 AND id = ANY ($2)"
+  "destination-acknowledge-edus",
+  "WITH gone AS (DELETE FROM destination_edu WHERE server = $1 AND id = ANY ($2)"
+  " RETURNING octet_length (edu) AS bytes),"
+  " room AS (SELECT count (*) AS edus, coalesce (sum (bytes), 0) AS bytes FROM gone)"
+  " UPDATE destination SET edus = greatest (destination.edus - room.edus, 0),"
+  " edu_bytes = greatest (edu_bytes - room.bytes, 0), edus_since = $3 FROM room WHERE server = $1"
 };
 
 /* A transaction that is being put together; its id is the hash of what goes into it. */
@@ -249,7 +254,8 @@ cm_transaction_batch_acknowledge (const CmTransactionBatch *batch, const char *s
   if (batch->position > 0)
     cm_write_add (write, &acknowledge_events, CM_ARGS (CM_TEXT (server), CM_INT (batch->position)));
   if (batch->edus->len > 0)
-    cm_write_add (write, &acknowledge_edus,
-                  CM_ARGS (CM_TEXT (server), cm_param_integers (batch->edus)));
+    cm_write_add (
+        write, &acknowledge_edus,
+        CM_ARGS (CM_TEXT (server), cm_param_integers (batch->edus), CM_INT (cm_clock_ms ())));
   return write;
 }

@@ -69,6 +69,9 @@ GStrv cm_destination_find_unsent (CmPool *pool, GError **error);
 gboolean cm_destination_restore_backoff (CmPool *pool, CmBackoff *backoff, GError **error);
 CmWrite *
 cm_destination_write_backoff (const char *server, gint64 retry_at_ms, gint64 retry_after_ms);
+/* Forgets the oldest EDUs of servers that share no room with this one and have taken none for a
+ * month. A write: nobody else changes how many wait. */
+CmWrite *cm_destination_forget_strangers (void);
 /* Forgets what everybody it was addressed to has acknowledged. */
 gboolean cm_destination_sweep (CmPool *pool, GError **error);
 

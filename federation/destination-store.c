@@ -1,5 +1,10 @@
 #include "federation/destination-private.h"
 
+#include "federation/clock.h"
+
+/* A server that shares no room and takes nothing for so long is not expected any more. */
+#define STRANGERS_KEPT_MS (30 * 24 * 3600 * G_GINT64_CONSTANT (1000))
+
 /* For each audience that the server is in, the first events after what it acknowledged; of these
  * the first. */
 static const CmSql select_behind = {
@@ -39,6 +44,18 @@ static const CmSql sweep_events = {
 static const CmSql sweep_audiences = { "destination-sweep-audiences",
                                        "DELETE FROM audience a WHERE NOT EXISTS"
                                        " (SELECT FROM destination_event WHERE audience = a.id)" };
+
+static const CmSql forget_strangers = {
+  "destination-forget-strangers",
+  "WITH gone AS (DELETE FROM destination_edu WHERE (server, id) IN"
+  "  (SELECT e.server, e.id FROM destination d JOIN destination_edu e ON e.server = d.server"
+  "   WHERE d.edus > 0 AND d.edus_since < $1 AND NOT EXISTS (SELECT FROM room_server r"
+  "   JOIN sym s ON s.id = r.server WHERE s.text = d.server AND r.joined > 0) LIMIT 1000)"
+  "  RETURNING server, octet_length (edu) AS bytes),"
+  " room AS (SELECT server, count (*) AS edus, sum (bytes) AS bytes FROM gone GROUP BY server)"
+  " UPDATE destination d SET edus = greatest (d.edus - room.edus, 0),"
+  " edu_bytes = greatest (d.edu_bytes - room.bytes, 0) FROM room WHERE d.server = room.server"
+};
 
 GArray *
 cm_destination_find_events (CmPool *pool, const char *server, gint64 upto, guint limit,
@@ -98,6 +115,15 @@ cm_destination_write_backoff (const char *server, gint64 retry_at_ms, gint64 ret
 
   cm_write_add (write, &upsert_backoff,
                 CM_ARGS (CM_TEXT (server), CM_INT (retry_at_ms), CM_INT (retry_after_ms)));
+  return write;
+}
+
+CmWrite *
+cm_destination_forget_strangers (void)
+{
+  CmWrite *write = cm_write_new ();
+
+  cm_write_add (write, &forget_strangers, CM_ARGS (CM_INT (cm_clock_ms () - STRANGERS_KEPT_MS)));
   return write;
 }
 

@@ -1,6 +1,7 @@
 #include "federation/destination-private.h"
 
 #include "crypto/hash.h"
+#include "federation/clock.h"
 
 #include <string.h>
 
@@ -13,8 +14,32 @@ static const CmSql insert_audience = {
 static const CmSql insert_event = { "destination-event",
                                     "INSERT INTO destination_event (audience, position, event)"
                                     " VALUES ($1, $2, $3)" };
+
+/* So much waits for one server at most. */
+#define MAX_WAITING       "50000"
+#define MAX_WAITING_BYTES "500000000"
+
+/* Where too much waits the oldest make room. A newer update of a device list tells that others are
+ * missing, and newer room keys are for what people will read first; to refuse the newest would end
+ * all sending in rooms that a dead server is in. */
 static const CmSql insert_edu = {
-  "destination-edu", "INSERT INTO destination_edu (server, edu) SELECT unnest ($1::text[]), $2"
+  "destination-edu",
+  "WITH told AS (SELECT unnest ($1::text[]) AS server),"
+  " crowded AS (SELECT server FROM destination JOIN told USING (server)"
+  "  WHERE edus >= " MAX_WAITING " OR edu_bytes >= " MAX_WAITING_BYTES "),"
+  " gone AS (DELETE FROM destination_edu e USING crowded c CROSS JOIN LATERAL"
+  "  (SELECT id FROM destination_edu WHERE server = c.server ORDER BY id LIMIT 100) oldest"
+  "  WHERE e.server = c.server AND e.id = oldest.id"
+  "  RETURNING e.server, octet_length (e.edu) AS bytes),"
+  " room AS (SELECT server, count (*) AS edus, sum (bytes) AS bytes FROM gone GROUP BY server),"
+  " added AS (INSERT INTO destination_edu (server, edu) SELECT server, $2::bytea FROM told)"
+  " INSERT INTO destination AS d (server, edus, edu_bytes, edus_since)"
+  " SELECT server, 1 - coalesce (room.edus, 0),"
+  "  octet_length ($2::bytea) - coalesce (room.bytes, 0), $3::bigint FROM told LEFT JOIN room "
+  "USING (server)"
+  " ON CONFLICT (server) DO UPDATE SET edus = greatest (d.edus + excluded.edus, 0),"
+  " edu_bytes = greatest (d.edu_bytes + excluded.edu_bytes, 0),"
+  " edus_since = CASE WHEN d.edus = 0 THEN excluded.edus_since ELSE d.edus_since END"
 };
 
 static int
@@ -91,8 +116,13 @@ cm_destinations_event (CmWrite *write, gint64 event, gint64 offset, const char *
 void
 cm_destinations_queue (CmWrite *write, const char *const *servers, GBytes *edu)
 {
+  GStrv set;
+
   if (servers[0] == NULL)
     return;
-  cm_write_add (write, &insert_edu, CM_ARGS (CM_TEXTS (servers), CM_BYTES (edu)));
-  attach (write, g_strdupv ((char **) servers), 0, 0);
+  set = copy_set (servers);
+  cm_write_add (
+      write, &insert_edu,
+      CM_ARGS (CM_TEXTS ((const char *const *) set), CM_BYTES (edu), CM_INT (cm_clock_ms ())));
+  attach (write, set, 0, 0);
 }

@@ -113,6 +113,7 @@ sweep (CmDestinations *self)
 
   if (!cm_destination_sweep (self->world.pool, &failure))
     g_info ("Acknowledged events were not swept: %s", failure->message);
+  cm_committer_submit (self->world.committer, cm_destination_forget_strangers (), NULL, NULL, NULL);
 }
 
 /* What is due by the clock. Called and left with the lock held; TRUE when something was done. */

@@ -6,8 +6,10 @@
  * same set; destination_event says which event went to which audience. What a destination was told
  * is one position in that list and not a queue of copies: after a failure, a restart or days of
  * absence it catches up, in order, on exactly the events that were addressed to it. Device
- * messages, device list changes and the like are kept in the database until acknowledged; typing,
- * presence and receipts live in memory and are dropped when they cannot be sent soon.
+ * messages, device list changes and the like are kept in the database until acknowledged: 50,000 or
+ * 500 MB for one server, then the oldest go; and for one that shares no room with this server until
+ * it has taken nothing for a month. Typing, presence and receipts live in memory and are dropped
+ * when they cannot be sent soon.
  *
  * A transaction that is tried again is the same transaction, with the same id. After a crash what
  * was sent and not acknowledged goes out anew, perhaps under another id: events and device messages

@@ -526,6 +526,61 @@ test_dead_cost_no_memory (World *w, gconstpointer data)
   g_mutex_clear (&lock);
 }
 
+#define WAITING(n, bytes)                                                                          \
+  "destination WHERE server = 'gone.test' AND edus = " n " AND edu_bytes = " bytes
+#define BYTES_THERE                                                                                \
+  "(SELECT coalesce (sum (octet_length (edu)), 0) FROM destination_edu e WHERE e.server = "        \
+  "destination.server)"
+
+/* A server that never comes back does not fill the database: the oldest make room. */
+static void
+test_waiting_is_bounded (World *w, gconstpointer data)
+{
+  for (int i = 1; i <= 150; i++)
+    add_edu (w, "gone.test", i);
+  g_assert_cmpint (count (w, WAITING ("150", BYTES_THERE)), ==, 1);
+  run_sql (w, "UPDATE destination SET edus = 50000 WHERE server = 'gone.test'");
+  add_edu (w, "gone.test b.test gone.test", 151);
+  g_assert_cmpint (count (w, WAITING ("49901", BYTES_THERE)), ==, 1);
+  g_assert_cmpint (count (w, "destination_edu WHERE server = 'gone.test'"), ==, 51);
+  g_assert_cmpint (count (w, "destination_edu WHERE edu LIKE '%\"n\":100}%'"), ==, 0);
+  g_assert_cmpint (count (w, "destination_edu WHERE edu LIKE '%\"n\":101}%'"), ==, 1);
+  g_assert_cmpint (count (w, "destination_edu WHERE server = 'b.test'"), ==, 1);
+  run_sql (w, "UPDATE destination SET edus = 51, edu_bytes = 500000000 WHERE server = 'gone.test'");
+  add_edu (w, "gone.test", 152);
+  g_assert_cmpint (count (w, "destination_edu WHERE server = 'gone.test'"), ==, 1);
+  g_assert_cmpint (count (w, "destination WHERE server = 'gone.test' AND edus = 1"), ==, 1);
+}
+
+/* Nothing is dropped of what is below the bound, and what was taken does not count. */
+static void
+test_waiting_is_counted (World *w, gconstpointer data)
+{
+  run_sql (w, "INSERT INTO destination (server, edus) VALUES ('a.test', 49850)");
+  for (int i = 1; i <= 150; i++)
+    add_edu (w, "a.test", i);
+  g_assert_cmpint (count (w, "destination_edu"), ==, 150);
+  g_assert_cmpint (count (w, "destination WHERE edus = 50000 AND edu_bytes = " BYTES_THERE), ==, 1);
+  start_sending (w);
+  wait_for_count (w, "destination_edu", 0);
+  wait_for_count (w, "destination WHERE edus = 49850 AND edu_bytes = 0 AND edus_since > 0", 1);
+}
+
+static void
+test_strangers_are_forgotten (World *w, gconstpointer data)
+{
+  add_edu (w, "gone.test a.test", 1);
+  run_sql (w, "UPDATE destination SET edus_since = edus_since - 31 * 86400000::bigint;"
+              "INSERT INTO sym (text) VALUES ('a.test');"
+              "INSERT INTO room_server (room, server, joined) SELECT 1, id, 1 FROM sym");
+  add_edu (w, "gone.test b.test", 2);
+  g_assert_cmpint (cm_committer_commit (w->committer, cm_destination_forget_strangers (), NULL), ==,
+                   0);
+  g_assert_cmpint (count (w, "destination_edu WHERE server = 'gone.test'"), ==, 0);
+  g_assert_cmpint (count (w, WAITING ("0", "0")), ==, 1);
+  g_assert_cmpint (count (w, "destination_edu"), ==, 2);
+}
+
 static void
 test_ephemeral (World *w, gconstpointer data)
 {
@@ -606,6 +661,9 @@ main (int argc, char **argv)
   ADD ("/destinations/edus-are-kept", "idle", test_edus_are_kept);
   ADD ("/destinations/edu-memory/large", "idle", test_large_edus);
   ADD ("/destinations/edu-memory/dead", "idle", test_dead_cost_no_memory);
+  ADD ("/destinations/edu-memory/bounded", "idle", test_waiting_is_bounded);
+  ADD ("/destinations/edu-memory/counted", "idle", test_waiting_is_counted);
+  ADD ("/destinations/edu-memory/strangers", "idle", test_strangers_are_forgotten);
   ADD ("/destinations/ephemeral", NULL, test_ephemeral);
   ADD ("/destinations/missed-commit", NULL, test_missed_commit);
   ADD ("/destinations/sweep", NULL, test_sweep);
