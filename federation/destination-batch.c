@@ -29,8 +29,8 @@ static const CmSql select_edus_again = {
 };
 static const CmSql acknowledge_events = {
   "destination-acknowledge",
-  "INSERT INTO destination (server, sent) VALUES ($1, $2)"
-  " ON CONFLICT (server) DO UPDATE SET sent = greatest (destination.sent, excluded.sent)"
+  "INSERT INTO destination (server, sent, quick) VALUES ($1, $2, $3) ON CONFLICT (server)"
+  " DO UPDATE SET sent = greatest (destination.sent, excluded.sent), quick = excluded.quick"
 };
 static const CmSql acknowledge_edus = {
   "destination-acknowledge-edus",
@@ -38,7 +38,8 @@ static const CmSql acknowledge_edus = {
   " RETURNING octet_length (edu) AS bytes),"
   " room AS (SELECT count (*) AS edus, coalesce (sum (bytes), 0) AS bytes FROM gone)"
   " UPDATE destination SET edus = greatest (destination.edus - room.edus, 0),"
-  " edu_bytes = greatest (edu_bytes - room.bytes, 0), edus_since = $3 FROM room WHERE server = $1"
+  " edu_bytes = greatest (edu_bytes - room.bytes, 0), edus_since = $3, quick = $4 FROM room"
+  " WHERE server = $1"
 };
 
 /* A transaction that is being put together; its id is the hash of what goes into it. */
@@ -247,15 +248,17 @@ cm_transaction_batch_free (CmTransactionBatch *batch)
 }
 
 CmWrite *
-cm_transaction_batch_acknowledge (const CmTransactionBatch *batch, const char *server)
+cm_transaction_batch_acknowledge (const CmTransactionBatch *batch, const char *server,
+                                  gboolean quick)
 {
   CmWrite *write = cm_write_new ();
 
   if (batch->position > 0)
-    cm_write_add (write, &acknowledge_events, CM_ARGS (CM_TEXT (server), CM_INT (batch->position)));
+    cm_write_add (write, &acknowledge_events,
+                  CM_ARGS (CM_TEXT (server), CM_INT (batch->position), CM_BOOL (quick)));
   if (batch->edus->len > 0)
-    cm_write_add (
-        write, &acknowledge_edus,
-        CM_ARGS (CM_TEXT (server), cm_param_integers (batch->edus), CM_INT (cm_clock_ms ())));
+    cm_write_add (write, &acknowledge_edus,
+                  CM_ARGS (CM_TEXT (server), cm_param_integers (batch->edus),
+                           CM_INT (cm_clock_ms ()), CM_BOOL (quick)));
   return write;
 }

@@ -57,8 +57,9 @@ void cm_transaction_batch_shed (CmTransactionBatch *batch);
 gboolean cm_transaction_batch_refill (CmTransactionBatch *batch, CmPool *pool, const char *origin,
                                       const char *server, GError **error);
 
-/* The statements that acknowledge @batch. */
-CmWrite *cm_transaction_batch_acknowledge (const CmTransactionBatch *batch, const char *server);
+/* The statements that acknowledge @batch. @quick: for cm_destination_find_quick. */
+CmWrite *cm_transaction_batch_acknowledge (const CmTransactionBatch *batch, const char *server,
+                                           gboolean quick);
 
 /* (transfer full) of CmOutgoing: the first @limit events after the acknowledged ones, up to
  * position @upto, that were addressed to @server. */
@@ -66,6 +67,9 @@ GArray *cm_destination_find_events (CmPool *pool, const char *server, gint64 upt
                                     GError **error);
 /* (transfer full) the servers that have something unsent. */
 GStrv cm_destination_find_unsent (CmPool *pool, GError **error);
+/* (transfer full) the servers that were quick to take what they took last, and have not failed
+ * since. */
+GStrv cm_destination_find_quick (CmPool *pool, GError **error);
 gboolean cm_destination_restore_backoff (CmPool *pool, CmBackoff *backoff, GError **error);
 CmWrite *
 cm_destination_write_backoff (const char *server, gint64 retry_at_ms, gint64 retry_after_ms);

@@ -63,9 +63,10 @@ acknowledge (CmDestination *destination, const CmDestinationWorld *world, GError
   const CmTransactionBatch *batch = destination->batch;
 
   if ((batch->position > 0 || batch->edus->len > 0) &&
-      cm_committer_commit (world->committer,
-                           cm_transaction_batch_acknowledge (batch, destination->server),
-                           error) < 0)
+      cm_committer_commit (
+          world->committer,
+          cm_transaction_batch_acknowledge (batch, destination->server, destination->quick),
+          error) < 0)
     return FALSE;
   g_mutex_lock (world->lock);
   cm_destination_acknowledged (destination);
@@ -94,6 +95,7 @@ send_batch (CmDestination *destination, const CmDestinationWorld *world, unsigne
 {
   const CmTransactionBatch *batch = destination->batch;
   g_autofree char *target = cm_fed_path ("/_matrix/federation/v1/send/%s", batch->id);
+  gint64 began = g_get_monotonic_time ();
   g_autoptr (CmJsonDoc) answer =
       cm_fed_call (world->client, destination->server,
                    &(CmFedRequest){ .method = "PUT",
@@ -102,6 +104,7 @@ send_batch (CmDestination *destination, const CmDestinationWorld *world, unsigne
                                     .timeout_ms = SEND_MS },
                    status, error);
 
+  cm_destination_took (destination, g_get_monotonic_time () - began, *status != 0);
   if (answer == NULL)
     return FALSE;
   log_refused_events (destination, cm_json_doc_root (answer));

@@ -24,6 +24,8 @@ static const CmSql select_unsent = {
   " LEFT JOIN destination d ON d.server = s.server"
   " WHERE l.last > coalesce (d.sent, 0) UNION SELECT server FROM destination_edu"
 };
+static const CmSql select_quick = { "destination-quick",
+                                    "SELECT server FROM destination WHERE quick AND retry_at = 0" };
 static const CmSql select_backoff = {
   "destination-backoff", "SELECT server, retry_at, retry_after FROM destination WHERE retry_at > 0"
 };
@@ -79,18 +81,30 @@ cm_destination_find_events (CmPool *pool, const char *server, gint64 upto, guint
   return g_steal_pointer (&events);
 }
 
-GStrv
-cm_destination_find_unsent (CmPool *pool, GError **error)
+static GStrv
+find_servers (CmPool *pool, const CmSql *sql, GError **error)
 {
   g_autoptr (GStrvBuilder) servers = g_strv_builder_new ();
   g_autoptr (CmDb) db = cm_pool_get (pool, error);
-  g_autoptr (CmRows) rows = db != NULL ? cm_db_query (db, &select_unsent, CM_NO_ARGS, error) : NULL;
+  g_autoptr (CmRows) rows = db != NULL ? cm_db_query (db, sql, CM_NO_ARGS, error) : NULL;
 
   if (rows == NULL)
     return NULL;
   for (gsize i = 0; i < cm_rows_count (rows); i++)
     g_strv_builder_add (servers, cm_rows_text (rows, i, 0));
   return g_strv_builder_end (servers);
+}
+
+GStrv
+cm_destination_find_unsent (CmPool *pool, GError **error)
+{
+  return find_servers (pool, &select_unsent, error);
+}
+
+GStrv
+cm_destination_find_quick (CmPool *pool, GError **error)
+{
+  return find_servers (pool, &select_quick, error);
 }
 
 gboolean

@@ -4,6 +4,12 @@
 #define MAX_EPHEMERAL    60
 #define FULL             (CM_TRANSACTION_MAX_PDUS + CM_TRANSACTION_MAX_EDUS)
 
+/* Who takes longer is doubted for so many times as long, however quick in between: one that is slow
+ * on purpose, and quick to be trusted again, has a thread of the others for a twentieth of the time
+ * at most. */
+#define SLOW_US       (5 * G_USEC_PER_SEC)
+#define DOUBTED_TIMES 20
+
 typedef struct {
   char *key;
   GBytes *edu;
@@ -91,6 +97,22 @@ cm_destination_has_work (CmDestination *destination)
   forget_sent (destination);
   return destination->batch != NULL || destination->behind || destination->stored_edus ||
          destination->events->len > 0 || destination->ephemeral->len > 0;
+}
+
+CmStanding
+cm_destination_standing (const CmDestination *destination)
+{
+  if (destination->doubted_until > g_get_monotonic_time ())
+    return CM_STANDING_DOUBTFUL;
+  return destination->quick ? CM_STANDING_QUICK : CM_STANDING_NEW;
+}
+
+void
+cm_destination_took (CmDestination *destination, gint64 took_us, gboolean answered)
+{
+  destination->quick = answered && took_us <= SLOW_US;
+  if (took_us > SLOW_US)
+    destination->doubted_until = g_get_monotonic_time () + took_us * DOUBTED_TIMES;
 }
 
 CmDestinationWork

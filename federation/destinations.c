@@ -2,10 +2,17 @@
 
 #include "federation/clock.h"
 
-#define THREADS             24
-#define THREADS_FOR_FAILING 6 /* of those: the dead must not keep the living waiting */
-#define SWEEP_MS            (3600 * 1000)
-#define RESCAN_PAUSE_MS     30000
+#define THREADS         24
+#define SWEEP_MS        (3600 * 1000)
+#define RESCAN_PAUSE_MS 30000
+
+/* How many threads those of a standing and of worse ones may take together: the dead, the slow and
+ * those whom nobody knows must not keep the others waiting. */
+static const guint threads_for[CM_N_STANDINGS] = {
+  [CM_STANDING_QUICK] = THREADS,
+  [CM_STANDING_NEW] = 16,
+  [CM_STANDING_DOUBTFUL] = 6,
+};
 
 struct _CmDestinations {
   CmDestinationWorld world;
@@ -15,11 +22,10 @@ struct _CmDestinations {
   GMutex lock;
   GCond wake;
   gboolean stopping;
-  GHashTable *all; /* server -> CmDestination */
-  GQueue ready;    /* of CmDestination: nothing is known against them */
-  GQueue failing;
-  guint serving_failing;
-  gint64 next_wake; /* when the first of those asleep is due, ms since 1970 */
+  GHashTable *all;                /* server -> CmDestination */
+  GQueue waiting[CM_N_STANDINGS]; /* of CmDestination */
+  guint served[CM_N_STANDINGS];   /* how many are */
+  gint64 next_wake;               /* when the first of those asleep is due, ms since 1970 */
   gint64 next_sweep;
   gint64 next_rescan; /* G_MAXINT64: none is needed */
   gint64 seen;        /* the last position that the committer told of */
@@ -39,10 +45,10 @@ find_or_add (CmDestinations *self, const char *server)
 }
 
 static void
-queue (CmDestinations *self, CmDestination *destination, GQueue *where)
+queue (CmDestinations *self, CmDestination *destination, CmStanding standing)
 {
   destination->state = CM_DESTINATION_QUEUED;
-  g_queue_push_tail (where, destination);
+  g_queue_push_tail (&self->waiting[standing], destination);
   g_cond_signal (&self->wake);
 }
 
@@ -50,7 +56,7 @@ static void
 wake (CmDestinations *self, CmDestination *destination)
 {
   if (destination->state == CM_DESTINATION_IDLE)
-    queue (self, destination, &self->ready);
+    queue (self, destination, cm_destination_standing (destination));
 }
 
 static void
@@ -79,7 +85,7 @@ wake_sleepers (CmDestinations *self, gint64 now)
     if (destination->state != CM_DESTINATION_SLEEPING)
       continue;
     if (destination->wake_at <= now)
-      queue (self, destination, &self->failing);
+      queue (self, destination, CM_STANDING_DOUBTFUL);
     else
       self->next_wake = MIN (self->next_wake, destination->wake_at);
   }
@@ -141,31 +147,37 @@ do_due (CmDestinations *self)
 }
 
 static CmDestination *
-next_destination (CmDestinations *self, gboolean *failing)
+next_destination (CmDestinations *self, CmStanding *standing)
 {
-  CmDestination *destination = g_queue_pop_head (&self->ready);
+  guint busy[CM_N_STANDINGS + 1] = { 0 };
 
-  *failing = destination == NULL && self->serving_failing < THREADS_FOR_FAILING;
-  return *failing ? g_queue_pop_head (&self->failing) : destination;
+  for (guint i = CM_N_STANDINGS; i > 0; i--)
+    busy[i - 1] = busy[i] + self->served[i - 1];
+  for (guint i = 0; i < CM_N_STANDINGS; i++)
+    if (busy[i] < threads_for[i] && !g_queue_is_empty (&self->waiting[i])) {
+      *standing = i;
+      return g_queue_pop_head (&self->waiting[i]);
+    }
+  return NULL;
 }
 
 static void
-serve_next (CmDestinations *self, CmDestination *destination, gboolean failing)
+serve_next (CmDestinations *self, CmDestination *destination, CmStanding standing)
 {
   gint64 until;
 
   destination->state = CM_DESTINATION_SERVED;
-  self->serving_failing += failing;
+  self->served[standing]++;
   g_mutex_unlock (&self->lock);
   until = cm_destination_serve (destination, &self->world);
   g_mutex_lock (&self->lock);
-  self->serving_failing -= failing;
-  if (failing && !g_queue_is_empty (&self->failing))
-    g_cond_signal (&self->wake);
+  self->served[standing]--;
+  /* Two may be let in now: this thread takes one. */
+  g_cond_signal (&self->wake);
   if (until != 0)
     sleep_until (self, destination, until);
   else if (cm_destination_has_work (destination))
-    queue (self, destination, &self->ready);
+    queue (self, destination, cm_destination_standing (destination));
   else
     destination->state = CM_DESTINATION_IDLE;
 }
@@ -178,14 +190,14 @@ worker (gpointer data)
   g_mutex_lock (&self->lock);
   while (!self->stopping) {
     CmDestination *destination;
-    gboolean failing;
+    CmStanding standing;
     gint64 due;
 
     if (do_due (self))
       continue;
-    destination = next_destination (self, &failing);
+    destination = next_destination (self, &standing);
     if (destination != NULL) {
-      serve_next (self, destination, failing);
+      serve_next (self, destination, standing);
       continue;
     }
     due = MIN (MIN (self->next_wake, self->next_rescan), self->next_sweep);
@@ -266,7 +278,7 @@ on_backoff (const char *server, gint64 retry_at_ms, gint64 retry_after_ms, gpoin
   if (destination == NULL || self->stopping)
     return;
   if (retry_at_ms == 0 && destination->state == CM_DESTINATION_SLEEPING)
-    queue (self, destination, &self->ready);
+    queue (self, destination, cm_destination_standing (destination));
   cm_committer_submit (self->world.committer,
                        cm_destination_write_backoff (server, retry_at_ms, retry_after_ms), NULL,
                        NULL, NULL);
@@ -290,9 +302,10 @@ cm_destinations_new (CmPool *pool, CmCommitter *committer, CmFedClient *client,
                      const char *server_name, GError **error)
 {
   CmBackoff *backoff = cm_fed_client_backoff (client);
+  g_auto (GStrv) quick = cm_destination_find_quick (pool, error);
   CmDestinations *self;
 
-  if (!cm_destination_restore_backoff (pool, backoff, error))
+  if (quick == NULL || !cm_destination_restore_backoff (pool, backoff, error))
     return NULL;
   self = g_new0 (CmDestinations, 1);
   self->server_name = g_strdup (server_name);
@@ -303,10 +316,12 @@ cm_destinations_new (CmPool *pool, CmCommitter *committer, CmFedClient *client,
                                       .lock = &self->lock };
   g_mutex_init (&self->lock);
   g_cond_init (&self->wake);
-  g_queue_init (&self->ready);
-  g_queue_init (&self->failing);
+  for (gsize i = 0; i < CM_N_STANDINGS; i++)
+    g_queue_init (&self->waiting[i]);
   self->all =
       g_hash_table_new_full (g_str_hash, g_str_equal, NULL, (GDestroyNotify) cm_destination_free);
+  for (gsize i = 0; quick[i] != NULL; i++)
+    find_or_add (self, quick[i])->quick = TRUE;
   self->next_wake = G_MAXINT64;
   self->next_sweep = cm_clock_ms () + SWEEP_MS;
   self->next_rescan = 0; /* what the last run left */
@@ -335,8 +350,8 @@ cm_destinations_free (CmDestinations *destinations)
 {
   cm_destinations_stop (destinations);
   g_hash_table_unref (destinations->all);
-  g_queue_clear (&destinations->ready);
-  g_queue_clear (&destinations->failing);
+  for (gsize i = 0; i < CM_N_STANDINGS; i++)
+    g_queue_clear (&destinations->waiting[i]);
   g_free (destinations->server_name);
   g_mutex_clear (&destinations->lock);
   g_cond_clear (&destinations->wake);

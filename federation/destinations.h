@@ -23,8 +23,9 @@ G_BEGIN_DECLS
 
 typedef struct _CmDestinations CmDestinations;
 
-/* Begins at once with what the last run left unsent. @client's back-off is read from table
- * destination, and written there. Before the first write of @committer, to which it listens. */
+/* Begins at once with what the last run left unsent. @client's back-off, and who was quick, are
+ * read from table destination, and written there. Before the first write of @committer, to which it
+ * listens. */
 CmDestinations *cm_destinations_new (CmPool *pool, CmCommitter *committer, CmFedClient *client,
                                      const char *server_name, GError **error);
 /* Sends no more; what was not acknowledged goes out after the next start. Waits for requests under

@@ -18,7 +18,12 @@ typedef struct {
   unsigned status;
   guint hang_up;      /* so many transactions are taken without an answer */
   const char *poison; /* a transaction that holds this text is refused with 400 */
+  gint64 slow_us;     /* so long it takes to answer */
+  GCond hurry;        /* slow_us changed */
 } Receiver;
+
+/* Of one peer that is slow. */
+#define SLOW_SERVERS 24
 
 typedef struct {
   Authority *authority;
@@ -32,8 +37,28 @@ typedef struct {
   CmDestinations *destinations;
   Receiver a;
   Receiver b;
+  Receiver slow; /* for s0.slow.test and so on */
   gint64 events; /* how many were made */
 } World;
+
+/* With the receiver's lock held. */
+static void
+take_time (Receiver *r)
+{
+  gint64 deadline = g_get_monotonic_time () + r->slow_us;
+
+  while (r->slow_us > 0 && g_cond_wait_until (&r->hurry, &r->lock, deadline))
+    ;
+}
+
+static void
+set_slow (Receiver *r, gint64 slow_us)
+{
+  g_mutex_lock (&r->lock);
+  r->slow_us = slow_us;
+  g_cond_broadcast (&r->hurry);
+  g_mutex_unlock (&r->lock);
+}
 
 static gboolean
 receive (const PeerRequest *request, GOutputStream *out, gpointer data)
@@ -60,6 +85,7 @@ receive (const PeerRequest *request, GOutputStream *out, gpointer data)
     g_ptr_array_add (r->ids, g_strdup (request->target + strlen (prefix)));
     g_cond_broadcast (&r->arrived);
   }
+  take_time (r);
   g_mutex_unlock (&r->lock);
   return !hang_up &&
          peer_reply (out, status, NULL, status == 200 ? "{\"pdus\":{}}" : "{\"errcode\":\"M_X\"}");
@@ -70,6 +96,7 @@ receiver_init (Receiver *r, GTlsCertificate *certificate)
 {
   g_mutex_init (&r->lock);
   g_cond_init (&r->arrived);
+  g_cond_init (&r->hurry);
   r->transactions = g_ptr_array_new_with_free_func ((GDestroyNotify) cm_json_doc_unref);
   r->ids = g_ptr_array_new_with_free_func (g_free);
   r->status = 200;
@@ -79,11 +106,13 @@ receiver_init (Receiver *r, GTlsCertificate *certificate)
 static void
 receiver_clear (Receiver *r)
 {
+  set_slow (r, 0);
   peer_free (r->peer);
   g_ptr_array_unref (r->transactions);
   g_ptr_array_unref (r->ids);
   g_mutex_clear (&r->lock);
   g_cond_clear (&r->arrived);
+  g_cond_clear (&r->hurry);
 }
 
 /* (transfer full) the "n" of all PDUs or EDUs that came, in order, with '|' between transactions.
@@ -130,13 +159,28 @@ assert_receives (Receiver *r, const char *member, const char *expected)
   g_assert_cmpstr (text, ==, expected);
 }
 
+static GStrv
+make_overrides (World *w)
+{
+  g_autoptr (GStrvBuilder) builder = g_strv_builder_new ();
+  g_autofree char *a = g_strdup_printf ("a.test=127.0.0.1:%u", peer_port (w->a.peer));
+  g_autofree char *b = g_strdup_printf ("b.test=127.0.0.1:%u", peer_port (w->b.peer));
+
+  g_strv_builder_add_many (builder, a, b, "gone.test=127.0.0.1:1", NULL);
+  for (int i = 0; i < SLOW_SERVERS; i++) {
+    g_autofree char *slow =
+        g_strdup_printf ("s%d.slow.test=127.0.0.1:%u", i, peer_port (w->slow.peer));
+
+    g_strv_builder_add (builder, slow);
+  }
+  return g_strv_builder_end (builder);
+}
+
 static void
 open_node (World *w)
 {
   static const char *const allow[] = { "127.0.0.1", NULL };
-  g_autofree char *a = g_strdup_printf ("a.test=127.0.0.1:%u", peer_port (w->a.peer));
-  g_autofree char *b = g_strdup_printf ("b.test=127.0.0.1:%u", peer_port (w->b.peer));
-  const char *const resolve[] = { a, b, "gone.test=127.0.0.1:1", NULL };
+  g_auto (GStrv) resolve = make_overrides (w);
   g_autoptr (GError) error = NULL;
 
   w->committer = cm_committer_new (w->pool, &error);
@@ -145,7 +189,7 @@ open_node (World *w)
                                                       .verify_tls = TRUE,
                                                       .ca_file = authority_file (w->authority) },
                                  NULL);
-  w->discovery = cm_discovery_new (w->outbound, resolve, NULL);
+  w->discovery = cm_discovery_new (w->outbound, (const char *const *) resolve, NULL);
   w->client = cm_fed_client_new (w->outbound, w->discovery, "here.test", w->key);
 }
 
@@ -206,9 +250,10 @@ static void
 set_up (World *w, gconstpointer data)
 {
   w->authority = authority_new ();
-  w->certificate = authority_sign (w->authority, "DNS:a.test,DNS:b.test", 5);
+  w->certificate = authority_sign (w->authority, "DNS:a.test,DNS:b.test,DNS:*.slow.test", 5);
   receiver_init (&w->a, w->certificate);
   receiver_init (&w->b, w->certificate);
+  receiver_init (&w->slow, w->certificate);
   w->pool = test_cluster_pool (cluster, 16, TRUE);
   w->key = cm_signing_key_generate ();
   run_sql (w, "INSERT INTO room (id, version) VALUES (1, '11')");
@@ -223,6 +268,7 @@ tear_down (World *w, gconstpointer data)
   close_node (w);
   receiver_clear (&w->a);
   receiver_clear (&w->b);
+  receiver_clear (&w->slow);
   cm_pool_free (w->pool);
   authority_free (w->authority);
   g_object_unref (w->certificate);
@@ -526,6 +572,97 @@ test_dead_cost_no_memory (World *w, gconstpointer data)
   g_mutex_clear (&lock);
 }
 
+/* Sends one event to all that are slow. */
+static void
+add_event_for_slow (World *w)
+{
+  g_autoptr (GString) names = g_string_new (NULL);
+
+  for (int i = 0; i < SLOW_SERVERS; i++)
+    g_string_append_printf (names, "%ss%d.slow.test", i > 0 ? " " : "", i);
+  add_event (w, names->str);
+}
+
+static void
+wait_for_slow (World *w, guint transactions)
+{
+  gint64 deadline = g_get_monotonic_time () + 60 * G_USEC_PER_SEC;
+
+  g_mutex_lock (&w->slow.lock);
+  while (w->slow.transactions->len < transactions &&
+         g_cond_wait_until (&w->slow.arrived, &w->slow.lock, deadline))
+    ;
+  g_assert_cmpuint (w->slow.transactions->len, >=, transactions);
+  g_mutex_unlock (&w->slow.lock);
+}
+
+/* b.test is told at once, whoever else keeps threads waiting. */
+static void
+assert_b_is_told (World *w, const char *expected)
+{
+  gint64 began = g_get_monotonic_time ();
+
+  add_event (w, "b.test");
+  assert_receives (&w->b, "pdus", expected);
+  g_assert_cmpint (g_get_monotonic_time () - began, <, 3 * G_USEC_PER_SEC);
+}
+
+/* As many as there are threads, of whom nothing is known, and who let all wait. */
+static void
+test_starvation_by_strangers (World *w, gconstpointer data)
+{
+  assert_b_is_told (w, "1 ");
+  wait_for_count (w, "destination WHERE server = 'b.test' AND sent = 1", 1);
+  set_slow (&w->slow, 60 * G_USEC_PER_SEC);
+  add_event_for_slow (w);
+  wait_for_slow (w, 16);
+  assert_b_is_told (w, "1 3 ");
+  g_usleep (500000);
+  g_assert_cmpuint (w->slow.transactions->len, ==, 16);
+  set_slow (&w->slow, 0);
+  wait_for_slow (w, SLOW_SERVERS);
+}
+
+/* Who was quick in the last run is known. */
+static void
+test_starvation_after_a_restart (World *w, gconstpointer data)
+{
+  assert_b_is_told (w, "1 ");
+  wait_for_count (w, "destination WHERE server = 'b.test' AND sent = 1 AND quick", 1);
+  close_node (w);
+  open_node (w);
+  set_slow (&w->slow, 60 * G_USEC_PER_SEC);
+  add_event_for_slow (w);
+  start_sending (w);
+  wait_for_slow (w, 16);
+  assert_b_is_told (w, "1 3 ");
+}
+
+/* The same with those who have been quick before: once, and not a second time; to be quick in
+ * between is no help. */
+static void
+test_starvation_by_the_slow (World *w, gconstpointer data)
+{
+  assert_b_is_told (w, "1 ");
+  add_event_for_slow (w);
+  wait_for_slow (w, SLOW_SERVERS);
+  wait_for_count (w, "destination WHERE sent = 2", SLOW_SERVERS);
+  set_slow (&w->slow, 5200000);
+  add_event_for_slow (w);
+  wait_for_slow (w, 2 * SLOW_SERVERS);
+  wait_for_count (w, "destination WHERE sent = 3", SLOW_SERVERS);
+  set_slow (&w->slow, 0);
+  add_event_for_slow (w);
+  wait_for_count (w, "destination WHERE sent = 4", SLOW_SERVERS);
+
+  set_slow (&w->slow, 60 * G_USEC_PER_SEC);
+  add_event_for_slow (w);
+  wait_for_slow (w, 3 * SLOW_SERVERS + 6);
+  assert_b_is_told (w, "1 6 ");
+  g_usleep (500000);
+  g_assert_cmpuint (w->slow.transactions->len, ==, 3 * SLOW_SERVERS + 6);
+}
+
 #define WAITING(n, bytes)                                                                          \
   "destination WHERE server = 'gone.test' AND edus = " n " AND edu_bytes = " bytes
 #define BYTES_THERE                                                                                \
@@ -664,6 +801,9 @@ main (int argc, char **argv)
   ADD ("/destinations/edu-memory/bounded", "idle", test_waiting_is_bounded);
   ADD ("/destinations/edu-memory/counted", "idle", test_waiting_is_counted);
   ADD ("/destinations/edu-memory/strangers", "idle", test_strangers_are_forgotten);
+  ADD ("/destinations/outbound-starvation/strangers", NULL, test_starvation_by_strangers);
+  ADD ("/destinations/outbound-starvation/restart", NULL, test_starvation_after_a_restart);
+  ADD ("/destinations/outbound-starvation/slow", NULL, test_starvation_by_the_slow);
   ADD ("/destinations/ephemeral", NULL, test_ephemeral);
   ADD ("/destinations/missed-commit", NULL, test_missed_commit);
   ADD ("/destinations/sweep", NULL, test_sweep);
