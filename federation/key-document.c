@@ -86,6 +86,13 @@ cm_key_document_read (const CmJson *document, const char *server, gint64 now_ms,
   return g_steal_pointer (&keys);
 }
 
+gboolean
+cm_key_document_names (const CmJson *document, const char *key_id)
+{
+  return cm_json_get (cm_json_get_object (document, "verify_keys"), key_id) != NULL ||
+         cm_json_get (cm_json_get_object (document, "old_verify_keys"), key_id) != NULL;
+}
+
 static void
 put_key (CmJsonWriter *writer, const char *key_id, const char *public_key)
 {

@@ -32,6 +32,9 @@ gboolean cm_server_key_is_good (const CmServerKey *key, gint64 when_ms, gint64 n
 GPtrArray *
 cm_key_document_read (const CmJson *document, const char *server, gint64 now_ms, GError **error);
 
+/* Whether a document names @key_id, as current or as old. */
+gboolean cm_key_document_names (const CmJson *document, const char *key_id);
+
 /* (transfer full) the signed document of this server. @old: (nullable) its expired CmServerKeys. */
 CmJsonDoc *cm_key_document_make (const char *server, const CmSigningKey *key, GPtrArray *old,
                                  gint64 now_ms, GError **error);

@@ -82,7 +82,7 @@ fetch_directly (CmKeyFetch *fetch, const char *server, gboolean eager)
     g_info ("keys of %s: %s", server, failure->message);
     return FALSE;
   }
-  cm_key_store_save (fetch->store, server, keys, cm_json_doc_root (doc));
+  cm_key_store_save (fetch->store, server, keys, cm_json_doc_root (doc), TRUE);
   return TRUE;
 }
 
@@ -200,7 +200,7 @@ take_notarized (const Task *task, const CmJson *document, const char *notary)
   if (keys == NULL)
     g_info ("keys of %s from %s: %s", server, notary, failure->message);
   else
-    cm_key_store_save (fetch->store, server, keys, document);
+    cm_key_store_save (fetch->store, server, keys, document, FALSE);
 }
 
 void

@@ -136,57 +136,39 @@ cm_key_ring_own_document (CmKeyRing *ring, GError **error)
   return cm_key_document_make (ring->server_name, ring->own, ring->old, cm_clock_ms (), error);
 }
 
-static GPtrArray *
-sign_all (CmKeyRing *ring, GPtrArray *documents, GError **error)
+/* (transfer full) the document that is there, signed by this server too; NULL without @error when
+ * there is none, or @key_id (nullable) does not stand in it. */
+static CmJsonDoc *
+find_document (CmKeyRing *ring, const char *server, const char *key_id, gint64 *valid_until,
+               GError **error)
 {
-  g_autoptr (GPtrArray) list = g_ptr_array_new_with_free_func ((GDestroyNotify) cm_json_doc_unref);
+  g_autoptr (GBytes) bytes = cm_key_store_document (ring->store, server, valid_until, error);
+  g_autoptr (CmJsonDoc) doc = bytes != NULL ? cm_json_parse_bytes (bytes, error) : NULL;
 
-  for (guint i = 0; i < documents->len; i++) {
-    g_autoptr (CmJsonDoc) doc = cm_json_parse_bytes (documents->pdata[i], error);
-    CmJsonDoc *both;
-
-    if (doc == NULL)
-      return NULL;
-    both = cm_sign_json (cm_json_doc_root (doc), ring->server_name, ring->own, error);
-    if (both == NULL)
-      return NULL;
-    g_ptr_array_add (list, both);
-  }
-  return g_steal_pointer (&list);
-}
-
-static GPtrArray *
-own_documents (CmKeyRing *ring, GError **error)
-{
-  g_autoptr (GPtrArray) list = g_ptr_array_new_with_free_func ((GDestroyNotify) cm_json_doc_unref);
-  CmJsonDoc *own = cm_key_ring_own_document (ring, error);
-
-  if (own == NULL)
+  if (doc == NULL || (key_id != NULL && !cm_key_document_names (cm_json_doc_root (doc), key_id)))
     return NULL;
-  g_ptr_array_add (list, own);
-  return g_steal_pointer (&list);
+  return cm_sign_json (cm_json_doc_root (doc), ring->server_name, ring->own, error);
 }
 
-GPtrArray *
-cm_key_ring_documents (CmKeyRing *ring, const char *server, const char *key_id,
-                       gint64 minimum_valid_until_ms, gboolean may_ask, GError **error)
+CmJsonDoc *
+cm_key_ring_document (CmKeyRing *ring, const char *server, const char *key_id,
+                      gint64 minimum_valid_until_ms, gboolean may_ask, GError **error)
 {
-  g_autoptr (GPtrArray) documents = NULL;
+  g_autoptr (CmJsonDoc) doc = NULL;
+  g_autoptr (GError) failure = NULL;
   gint64 valid_until;
 
   if (g_strcmp0 (server, ring->server_name) == 0)
-    return own_documents (ring, error);
-  documents = cm_key_store_documents (ring->store, server, key_id, &valid_until, error);
-  if (documents == NULL)
+    return cm_key_ring_own_document (ring, error);
+  doc = find_document (ring, server, key_id, &valid_until, &failure);
+  if (failure != NULL) {
+    g_propagate_error (error, g_steal_pointer (&failure));
     return NULL;
-  if (may_ask && (valid_until < minimum_valid_until_ms || documents->len == 0)) {
-    cm_key_fetch_document (ring->fetch, server);
-    g_ptr_array_unref (documents);
-    documents = cm_key_store_documents (ring->store, server, key_id, &valid_until, error);
-    if (documents == NULL)
-      return NULL;
   }
-  return sign_all (ring, documents, error);
+  if (!may_ask || (doc != NULL && valid_until >= minimum_valid_until_ms))
+    return g_steal_pointer (&doc);
+  cm_key_fetch_document (ring->fetch, server);
+  return find_document (ring, server, key_id, &valid_until, error);
 }
 
 CmKeyRing *

@@ -38,9 +38,10 @@ gboolean cm_key_ring_verify_json (CmKeyRing *ring, const CmJson *object, const c
 
 /* GET /_matrix/key/v2/server: this server's signed key document (transfer full). */
 CmJsonDoc *cm_key_ring_own_document (CmKeyRing *ring, GError **error);
-/* Notary: the key documents of @server, signed by this server too; @minimum_valid_until_ms as in
- * the query. @may_ask: whether @server may be asked, which takes time. */
-GPtrArray *cm_key_ring_documents (CmKeyRing *ring, const char *server, const char *key_id,
-                                  gint64 minimum_valid_until_ms, gboolean may_ask, GError **error);
+/* Notary: (transfer full) the newest key document of @server, signed by this server too, NULL
+ * without @error when none can be had in which @key_id (NULL: any) stands; @minimum_valid_until_ms
+ * as in the query. @may_ask: whether @server may be asked, which takes time. */
+CmJsonDoc *cm_key_ring_document (CmKeyRing *ring, const char *server, const char *key_id,
+                                 gint64 minimum_valid_until_ms, gboolean may_ask, GError **error);
 
 G_END_DECLS

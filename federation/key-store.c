@@ -3,8 +3,7 @@
 #include "crypto/json-writer.h"
 #include "federation/clock.h"
 
-#define MAX_SERVERS   20000
-#define MAX_DOCUMENTS 8
+#define MAX_SERVERS 20000
 
 struct _CmKeyStore {
   CmPool *pool;
@@ -19,11 +18,18 @@ static const CmSql select_keys = {
 };
 static const CmSql upsert_key = {
   "server-key-upsert",
-  "INSERT INTO server_key (server, key_id, public_key, valid_until_ts, expired_ts, fetched_ts,"
-  " document) VALUES ($1, $2, $3, $4, $5, $6, $7) ON CONFLICT (server, key_id) DO UPDATE SET"
+  "INSERT INTO server_key (server, key_id, public_key, valid_until_ts, expired_ts, fetched_ts)"
+  " VALUES ($1, $2, $3, $4, $5, $6) ON CONFLICT (server, key_id) DO UPDATE SET"
   " public_key = excluded.public_key, valid_until_ts = excluded.valid_until_ts,"
-  " expired_ts = excluded.expired_ts, fetched_ts = excluded.fetched_ts,"
-  " document = excluded.document"
+  " expired_ts = excluded.expired_ts, fetched_ts = excluded.fetched_ts"
+};
+/* What a server says itself is the newest; of what notaries tell some may be old. */
+static const CmSql upsert_document = {
+  "server-key-document-upsert",
+  "INSERT INTO server_key_document AS d (server, document, valid_until_ts, fetched_ts)"
+  " VALUES ($1, $2, $3, $4) ON CONFLICT (server) DO UPDATE SET document = excluded.document,"
+  " valid_until_ts = excluded.valid_until_ts, fetched_ts = excluded.fetched_ts"
+  " WHERE $5 OR excluded.valid_until_ts >= d.valid_until_ts"
 };
 /* What stood in the last document goes last. What goes can be asked for again: of the server, which
  * names its old keys, or of a notary. */
@@ -37,10 +43,9 @@ static const CmSql forget_keys = {
 static const CmSql expire_own = { "server-key-expire-own",
                                   "UPDATE server_key SET expired_ts = $3"
                                   " WHERE server = $1 AND key_id <> $2 AND expired_ts IS NULL" };
-static const CmSql select_documents = {
-  "server-key-documents", "SELECT document, max(valid_until_ts) FROM server_key WHERE server = $1"
-                          " AND ($2::text IS NULL OR key_id = $2) AND document IS NOT NULL"
-                          " GROUP BY document ORDER BY max(fetched_ts) DESC, 2 DESC LIMIT $3"
+static const CmSql select_document = {
+  "server-key-document",
+  "SELECT document, valid_until_ts FROM server_key_document WHERE server = $1"
 };
 
 static void
@@ -186,26 +191,48 @@ cm_key_store_load (CmKeyStore *store, const char *const *servers, GError **error
   return TRUE;
 }
 
+static gboolean
+write_key (CmDb *db, const char *server, const CmServerKey *key, gint64 now, GError **error)
+{
+  return cm_db_run (db, &upsert_key,
+                    CM_ARGS (CM_TEXT (server), CM_TEXT (key->key_id), CM_TEXT (key->public_key),
+                             CM_INT (key->expired ? 0 : key->valid_until),
+                             key->expired ? CM_INT (key->valid_until) : CM_SQL_NULL, CM_INT (now)),
+                    NULL, error);
+}
+
+/* How long a document of @keys is good: one that is believed names a current key. */
+static gint64
+end_of (GPtrArray *keys)
+{
+  gint64 end = 0;
+
+  for (guint i = 0; i < keys->len; i++) {
+    const CmServerKey *key = keys->pdata[i];
+
+    if (!key->expired)
+      end = MAX (end, key->valid_until);
+  }
+  return end;
+}
+
 /* (transfer full) the ids of the keys of @server that the database has from now on. */
 static CmRows *
 write_keys (CmKeyStore *store, const char *server, GPtrArray *keys, GBytes *document,
-            GError **error)
+            gboolean from_itself, GError **error)
 {
   g_autoptr (CmDb) db = cm_pool_get (store->pool, error);
+  gint64 now = cm_clock_ms ();
 
-  for (guint i = 0; db != NULL && i < keys->len; i++) {
-    const CmServerKey *key = keys->pdata[i];
-
-    if (!cm_db_run (db, &upsert_key,
-                    CM_ARGS (CM_TEXT (server), CM_TEXT (key->key_id), CM_TEXT (key->public_key),
-                             CM_INT (key->expired ? 0 : key->valid_until),
-                             key->expired ? CM_INT (key->valid_until) : CM_SQL_NULL,
-                             CM_INT (cm_clock_ms ()), CM_BYTES (document)),
-                    NULL, error))
-      return NULL;
-  }
-  if (db == NULL)
+  if (db == NULL ||
+      !cm_db_run (db, &upsert_document,
+                  CM_ARGS (CM_TEXT (server), CM_BYTES (document), CM_INT (end_of (keys)),
+                           CM_INT (now), CM_BOOL (from_itself)),
+                  NULL, error))
     return NULL;
+  for (guint i = 0; i < keys->len; i++)
+    if (!write_key (db, server, keys->pdata[i], now, error))
+      return NULL;
   return cm_db_query (db, &forget_keys, CM_ARGS (CM_TEXT (server), CM_INT (CM_SERVER_KEYS_MAX)),
                       error);
 }
@@ -230,11 +257,12 @@ keep_only (GHashTable *keys, const CmRows *kept)
 }
 
 void
-cm_key_store_save (CmKeyStore *store, const char *server, GPtrArray *keys, const CmJson *document)
+cm_key_store_save (CmKeyStore *store, const char *server, GPtrArray *keys, const CmJson *document,
+                   gboolean from_itself)
 {
   g_autoptr (GBytes) bytes = cm_json_canonical (document, NULL, NULL);
   g_autoptr (GError) failure = NULL;
-  g_autoptr (CmRows) kept = write_keys (store, server, keys, bytes, &failure);
+  g_autoptr (CmRows) kept = write_keys (store, server, keys, bytes, from_itself, &failure);
   g_autoptr (GRWLockWriterLocker) locker = NULL;
 
   /* Nothing is loaded over what is saved here: cm_key_store_load came first, or finds the keys in
@@ -267,7 +295,7 @@ cm_key_store_set_own (CmKeyStore *store, const char *server, const CmSigningKey 
       !cm_db_run (db, &upsert_key,
                   CM_ARGS (CM_TEXT (server), CM_TEXT (cm_signing_key_id (key)),
                            CM_TEXT (cm_signing_key_public (key)), CM_INT (G_MAXINT64), CM_SQL_NULL,
-                           CM_INT (cm_clock_ms ()), CM_SQL_NULL),
+                           CM_INT (cm_clock_ms ())),
                   NULL, error))
     return NULL;
   rows = cm_db_query (db, &select_keys, CM_ARGS (CM_TEXTS (servers)), error);
@@ -279,24 +307,17 @@ cm_key_store_set_own (CmKeyStore *store, const char *server, const CmSigningKey 
   return g_steal_pointer (&old);
 }
 
-GPtrArray *
-cm_key_store_documents (CmKeyStore *store, const char *server, const char *key_id,
-                        gint64 *valid_until, GError **error)
+GBytes *
+cm_key_store_document (CmKeyStore *store, const char *server, gint64 *valid_until, GError **error)
 {
-  g_autoptr (GPtrArray) documents = g_ptr_array_new_with_free_func ((GDestroyNotify) g_bytes_unref);
   g_autoptr (CmDb) db = cm_pool_get (store->pool, error);
   g_autoptr (CmRows) rows = NULL;
 
   *valid_until = 0;
-  if (db == NULL)
+  if (db != NULL)
+    rows = cm_db_query (db, &select_document, CM_ARGS (CM_TEXT (server)), error);
+  if (rows == NULL || cm_rows_count (rows) == 0)
     return NULL;
-  rows = cm_db_query (db, &select_documents,
-                      CM_ARGS (CM_TEXT (server), CM_TEXT (key_id), CM_INT (MAX_DOCUMENTS)), error);
-  if (rows == NULL)
-    return NULL;
-  for (gsize i = 0; i < cm_rows_count (rows); i++)
-    g_ptr_array_add (documents, cm_rows_bytes (rows, i, 0));
-  if (documents->len > 0)
-    *valid_until = cm_rows_integer (rows, 0, 1);
-  return g_steal_pointer (&documents);
+  *valid_until = cm_rows_integer (rows, 0, 1);
+  return cm_rows_bytes (rows, 0, 0);
 }

@@ -22,18 +22,19 @@ gboolean cm_key_store_has_good (CmKeyStore *store, const char *server);
 /* Reads the keys of those of @servers into memory that are not there. */
 gboolean cm_key_store_load (CmKeyStore *store, const char *const *servers, GError **error);
 /* Keeps @keys (of CmServerKey; taken over) that stood in @document, in memory and in the database,
- * and beside them no more of @server's than make CM_SERVER_KEYS_MAX.
+ * and beside them no more of @server's than make CM_SERVER_KEYS_MAX; and the document, unless it is
+ * older than the one that is there. @from_itself: @server has just said so.
  * A database that fails only costs the persistence. */
-void
-cm_key_store_save (CmKeyStore *store, const char *server, GPtrArray *keys, const CmJson *document);
+void cm_key_store_save (CmKeyStore *store, const char *server, GPtrArray *keys,
+                        const CmJson *document, gboolean from_itself);
 
 /* Notes that @key is this server's own: what it used before becomes old. Returns: (transfer full)
  * the old ones, of CmServerKey. */
 GPtrArray *cm_key_store_set_own (CmKeyStore *store, const char *server, const CmSigningKey *key,
                                  GError **error);
-/* (transfer full) the stored documents (GBytes) of @server in which @key_id (NULL: any) stood,
- * newest first; @valid_until gets how long the newest is good, 0 without one. */
-GPtrArray *cm_key_store_documents (CmKeyStore *store, const char *server, const char *key_id,
-                                   gint64 *valid_until, GError **error);
+/* (transfer full) the stored document of @server, NULL without @error when there is none;
+ * @valid_until gets how long it is good, 0 without one. */
+GBytes *
+cm_key_store_document (CmKeyStore *store, const char *server, gint64 *valid_until, GError **error);
 
 G_END_DECLS

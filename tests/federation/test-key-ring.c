@@ -464,29 +464,57 @@ test_own_document (World *w, gconstpointer data)
 static void
 test_notary_service (World *w, gconstpointer data)
 {
-  g_autoptr (GPtrArray) own =
-      cm_key_ring_documents (w->ring, "here.test", NULL, now_ms (), TRUE, NULL);
-  g_autoptr (GPtrArray) documents =
-      cm_key_ring_documents (w->ring, "a.test", NULL, now_ms (), TRUE, NULL);
-  g_autoptr (GPtrArray) again =
-      cm_key_ring_documents (w->ring, "a.test", "ed25519:k", now_ms (), TRUE, NULL);
-  g_autoptr (GPtrArray) never =
-      cm_key_ring_documents (w->ring, "a.test", "ed25519:z", now_ms (), TRUE, NULL);
-  g_autoptr (GPtrArray) gone =
-      cm_key_ring_documents (w->ring, "gone.test", NULL, now_ms (), TRUE, NULL);
-  const CmJson *document;
+  g_autoptr (CmJsonDoc) own =
+      cm_key_ring_document (w->ring, "here.test", NULL, now_ms (), TRUE, NULL);
+  g_autoptr (CmJsonDoc) first =
+      cm_key_ring_document (w->ring, "a.test", NULL, now_ms (), TRUE, NULL);
+  g_autoptr (CmJsonDoc) again =
+      cm_key_ring_document (w->ring, "a.test", "ed25519:k", now_ms (), TRUE, NULL);
+  g_autoptr (CmJsonDoc) never =
+      cm_key_ring_document (w->ring, "a.test", "ed25519:z", now_ms (), TRUE, NULL);
+  g_autoptr (CmJsonDoc) gone =
+      cm_key_ring_document (w->ring, "gone.test", NULL, now_ms (), TRUE, NULL);
+  const CmJson *document = cm_json_doc_root (first);
 
-  g_assert_cmpuint (own->len, ==, 1);
-  g_assert_cmpuint (again->len, ==, 1);
-  g_assert_cmpuint (never->len, ==, 0);
-  g_assert_cmpuint (gone->len, ==, 0);
-  g_assert_cmpuint (documents->len, ==, 1);
-  document = cm_json_doc_root (documents->pdata[0]);
+  g_assert_nonnull (own);
+  g_assert_nonnull (again);
+  g_assert_null (never);
+  g_assert_null (gone);
   g_assert_true (
       cm_verify_json (document, "a.test", "ed25519:k", cm_signing_key_public (w->key), NULL));
   g_assert_true (
       cm_verify_json (document, "here.test", "ed25519:own", cm_signing_key_public (w->own), NULL));
   g_assert_cmpint (w->asked, ==, 1);
+}
+
+/* Once a.test has changed its key; and of what a notary tells, what is older does not take its
+ * place. */
+static void
+test_notary_service_of_changed_keys (World *w, gconstpointer data)
+{
+  gint64 later = now_ms () + DAY_MS;
+  g_autofree char *early = make_document ("gone.test", w->key, NULL, 0, later, w->key);
+  g_autofree char *late = make_document ("gone.test", w->other, NULL, 0, later + 1, w->other);
+  g_autofree char *early_signed = sign (early, "n.test", w->notary_key);
+  g_autofree char *late_signed = sign (late, "n.test", w->notary_key);
+  g_autoptr (CmJsonDoc) before = NULL, after = NULL, old = NULL, newest = NULL;
+
+  g_assert_true (has (w, "a.test", w->key, 0));
+  before = cm_key_ring_document (w->ring, "a.test", "ed25519:k", 0, FALSE, NULL);
+  g_assert_nonnull (before);
+  set_text (w, &w->document,
+            make_document ("a.test", w->other, w->key, now_ms (), now_ms () + 1000, w->other));
+  g_assert_true (has (w, "a.test", w->other, 0));
+  after = cm_key_ring_document (w->ring, "a.test", "ed25519:other", 0, FALSE, NULL);
+  old = cm_key_ring_document (w->ring, "a.test", "ed25519:k", 0, FALSE, NULL);
+  g_assert_nonnull (after);
+  g_assert_nonnull (old);
+
+  set_text (w, &w->notarized, g_strconcat (late_signed, ",", early_signed, NULL));
+  g_assert_true (has (w, "gone.test", w->other, 1));
+  g_assert_true (has (w, "gone.test", w->key, 1));
+  newest = cm_key_ring_document (w->ring, "gone.test", "ed25519:other", 0, FALSE, NULL);
+  g_assert_nonnull (newest);
 }
 
 /* A document of a.test that names @key as current, and as many old ones as may be. */
@@ -518,6 +546,20 @@ count_kept (World *w)
   return cm_rows_integer (rows, 0, 0);
 }
 
+static gint64
+bytes_kept (World *w)
+{
+  static const CmSql sum = {
+    "sum", "SELECT (SELECT sum (octet_length (k::text)) FROM server_key k WHERE server = 'a.test')"
+           " + (SELECT sum (octet_length (document)) FROM server_key_document"
+           " WHERE server = 'a.test')"
+  };
+  g_autoptr (CmDb) db = cm_pool_get (w->pool, NULL);
+  g_autoptr (CmRows) rows = cm_db_query (db, &sum, CM_NO_ARGS, NULL);
+
+  return cm_rows_integer (rows, 0, 0);
+}
+
 /* A server that names new keys all the time is not remembered for ever, and loses nothing that it
  * still stands by. */
 static void
@@ -533,6 +575,7 @@ test_keys_of_a_server_are_bounded (World *w, gconstpointer data)
     set_text (w, &w->document, make_long_document (key));
     g_assert_true (has (w, "a.test", key, 0));
     g_assert_cmpint (count_kept (w), ==, CM_SERVER_KEYS_MAX);
+    g_assert_cmpint (bytes_kept (w), <, 3 * (gint64) strlen (w->document));
   }
   g_assert_false (cm_key_ring_has (w->ring, "a.test", "ed25519:r0")); /* nor in memory */
   g_assert_true (has (w, "a.test", last, 0));
@@ -568,8 +611,9 @@ main (int argc, char **argv)
   ADD ("/key-ring/prefetch", "notary", test_prefetch);
   ADD ("/key-ring/verify-json", NULL, test_verify_json);
   ADD ("/key-ring/own-document", NULL, test_own_document);
-  ADD ("/key-ring/bounded", NULL, test_keys_of_a_server_are_bounded);
+  ADD ("/key-ring/fed-key-storage", NULL, test_keys_of_a_server_are_bounded);
   ADD ("/key-ring/notary-service", NULL, test_notary_service);
+  ADD ("/key-ring/notary-service/changed-keys", "notary", test_notary_service_of_changed_keys);
   result = g_test_run ();
   test_cluster_free (cluster);
   return result;

@@ -24,20 +24,20 @@ own_keys (CmCall *call, GError **error)
 
 /* What is known of a server, and nothing of one that cannot be had: the others are answered. */
 static void
-put_documents (CmJsonWriter *writer, CmNode *node, const char *server, const char *key_id,
-               gint64 valid_until, gint64 deadline_us)
+put_document (CmJsonWriter *writer, CmNode *node, const char *server, const char *key_id,
+              gint64 valid_until, gint64 deadline_us)
 {
   gboolean may_ask = g_get_monotonic_time () < deadline_us;
   g_autoptr (GError) failure = NULL;
-  g_autoptr (GPtrArray) documents =
+  g_autoptr (CmJsonDoc) document =
       cm_id_is_server_name (server)
-          ? cm_key_ring_documents (node->key_ring, server, key_id, valid_until, may_ask, &failure)
+          ? cm_key_ring_document (node->key_ring, server, key_id, valid_until, may_ask, &failure)
           : NULL;
 
   if (failure != NULL)
     g_debug ("No keys of %s: %s", server, failure->message);
-  for (guint i = 0; documents != NULL && i < documents->len; i++)
-    cm_json_put_node (writer, NULL, cm_json_doc_root (documents->pdata[i]));
+  if (document != NULL)
+    cm_json_put_node (writer, NULL, cm_json_doc_root (document));
 }
 
 /* GET /_matrix/key/v2/query/{serverName} */
@@ -52,8 +52,8 @@ query_one (CmCall *call, GError **error)
     return NULL;
   cm_json_open_object (writer, NULL);
   cm_json_open_array (writer, "server_keys");
-  put_documents (writer, cm_call_node (call), cm_call_param (call, "serverName"), NULL, valid_until,
-                 G_MAXINT64);
+  put_document (writer, cm_call_node (call), cm_call_param (call, "serverName"), NULL, valid_until,
+                G_MAXINT64);
   cm_json_close (writer);
   cm_json_close (writer);
   return cm_reply_json (writer);
@@ -68,11 +68,11 @@ put_wanted (CmJsonWriter *writer, CmNode *node, const char *server, const CmJson
   CmJsonIter iter;
 
   if (cm_json_length (wanted) == 0)
-    put_documents (writer, node, server, NULL, 0, deadline_us);
+    put_document (writer, node, server, NULL, 0, deadline_us);
   cm_json_iter_init (&iter, wanted);
   for (guint i = 0; i < 4 && cm_json_iter_next (&iter, &key_id, &criteria); i++)
-    put_documents (writer, node, server, key_id,
-                   cm_json_get_integer (criteria, "minimum_valid_until_ts", 0), deadline_us);
+    put_document (writer, node, server, key_id,
+                  cm_json_get_integer (criteria, "minimum_valid_until_ts", 0), deadline_us);
 }
 
 /* POST /_matrix/key/v2/query */
