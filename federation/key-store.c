@@ -48,6 +48,21 @@ static const CmSql select_document = {
   "SELECT document, valid_until_ts FROM server_key_document WHERE server = $1"
 };
 
+/* Servers that no room has heard of: none of their events can stand in one. The newest $2 of them
+ * stay, unless what they said has ended before $1. */
+static const CmSql forget_strangers = {
+  "server-key-forget-strangers",
+  "WITH kin AS MATERIALIZED (SELECT DISTINCT substr (s.text, strpos (s.text, ':') + 1) AS server"
+  "  FROM (SELECT DISTINCT user_id FROM member) m JOIN sym s ON s.id = m.user_id),"
+  " strangers AS (SELECT server, valid_until_ts, row_number () OVER (ORDER BY fetched_ts DESC) AS "
+  "place"
+  "  FROM server_key_document d WHERE NOT EXISTS (SELECT FROM kin WHERE kin.server = d.server)),"
+  " old AS MATERIALIZED (SELECT server FROM strangers WHERE valid_until_ts < $1 OR place > $2"
+  "  LIMIT $3),"
+  " keys AS (DELETE FROM server_key k USING old WHERE k.server = old.server)"
+  " DELETE FROM server_key_document d USING old WHERE d.server = old.server"
+};
+
 static void
 key_free (gpointer key)
 {
@@ -320,4 +335,17 @@ cm_key_store_document (CmKeyStore *store, const char *server, gint64 *valid_unti
     return NULL;
   *valid_until = cm_rows_integer (rows, 0, 1);
   return cm_rows_bytes (rows, 0, 0);
+}
+
+gboolean
+cm_server_keys_forget (CmDb *db, gint64 before_ms, gint64 most, gint64 limit, gboolean *more,
+                       GError **error)
+{
+  gint64 gone = 0;
+  gboolean done =
+      cm_db_run (db, &forget_strangers, CM_ARGS (CM_INT (before_ms), CM_INT (most), CM_INT (limit)),
+                 &gone, error);
+
+  *more = gone >= limit;
+  return done;
 }

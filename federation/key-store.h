@@ -37,4 +37,10 @@ GPtrArray *cm_key_store_set_own (CmKeyStore *store, const char *server, const Cm
 GBytes *
 cm_key_store_document (CmKeyStore *store, const char *server, gint64 *valid_until, GError **error);
 
+/* Forgets, of servers that no room has heard of, those that are not among the newest @most, or
+ * whose document ended before @before_ms; @limit of them at most. *@more: there may be more. They
+ * can be asked for again. */
+gboolean cm_server_keys_forget (CmDb *db, gint64 before_ms, gint64 most, gint64 limit,
+                                gboolean *more, GError **error);
+
 G_END_DECLS

@@ -2,6 +2,7 @@
 #include "server/housekeeping.h"
 
 #include "federation/intake.h"
+#include "federation/key-store.h"
 #include "schema/client-transaction.h"
 #include "schema/to-device.h"
 #include "schema/token.h"
@@ -18,6 +19,11 @@
 /* So long a client that comes back too late is still told that its token is too old, and not that
  * nobody knows it: then it would throw its keys away. */
 #define OLD_TOKENS_KEPT_MS (30 * DAY_MS)
+
+/* Anybody can have the keys of any name fetched: by asking for them, or in that name. Those of
+ * servers that are met again and again are kept over some weeks of silence. */
+#define STRANGE_KEYS_KEPT_MS (21 * DAY_MS)
+#define STRANGE_KEYS_MOST    5000
 
 /* Rows that one turn deletes at most. */
 #define BATCH 5000
@@ -60,6 +66,16 @@ forget_refresh_tokens (CmNode *node, gboolean *more, GError **error)
   return lifetime == 0 || (db != NULL && cm_refresh_token_forget (db, before, BATCH, more, error));
 }
 
+static gboolean
+forget_strange_keys (CmNode *node, gboolean *more, GError **error)
+{
+  gint64 before = g_get_real_time () / 1000 - STRANGE_KEYS_KEPT_MS;
+  g_autoptr (CmDb) db = cm_pool_get (node->pool, error);
+
+  return db != NULL &&
+         cm_server_keys_forget (db, before, STRANGE_KEYS_MOST, BATCH / 10, more, error);
+}
+
 /* Events of other servers that were acknowledged, and whose turn failed with the database. */
 static gboolean
 see_to_events_left (CmNode *node, gboolean *more, GError **error)
@@ -73,5 +89,6 @@ const CmChore cm_chores[] = {
   { "forget transaction ids of deleted devices", HOUR_MS, forget_transactions_of_deleted },
   { "forget old messages of servers to devices", HOUR_MS, forget_messages_of_servers },
   { "forget old refresh tokens", HOUR_MS, forget_refresh_tokens },
+  { "forget keys of strange servers", HOUR_MS, forget_strange_keys },
 };
 const gsize cm_n_chores = G_N_ELEMENTS (cm_chores);

@@ -1,5 +1,7 @@
 """What nobody asks for: a node forgets by itself what has grown too old."""
 
+import time
+
 import machine
 
 DAY = 24 * 3600 * 1000
@@ -74,3 +76,33 @@ def test_old_refresh_tokens_are_forgotten(make_node):
     node.restart()
     machine.wait_for(lambda: len(node.sql("SELECT device_id FROM refresh_token").split()) < 3, 10, what="one to be forgotten")
     assert {ages[device] for device in node.sql("SELECT device_id FROM refresh_token").split()} == {0, 29}
+
+
+def test_class_fed_key_storage_of_strange_servers_is_forgotten(make_node):
+    """Of those that no room has heard of: after some weeks, and all but the newest. Old events may need the others."""
+    node = make_node().start()
+    user = node.new_user()
+    user.create_room()
+    now = int(time.time() * 1000)
+
+    def add(names, valid_until, fetched=now):
+        node.sql(f"INSERT INTO server_key (server, key_id, public_key, valid_until_ts, fetched_ts)"
+                 f" SELECT name, 'ed25519:' || n, 'x', {valid_until}, {fetched} FROM {names}, generate_series (1, 2) n")
+        node.sql(f"INSERT INTO server_key_document SELECT name, '{{}}', {valid_until}, {fetched} FROM {names}")
+
+    def known(column="server"):
+        return node.sql(f"SELECT DISTINCT {column} FROM server_key ORDER BY 1").split()
+
+    node.sql("WITH them AS (INSERT INTO sym (text) VALUES ('@left:known.example:8448') RETURNING id)"
+             " INSERT INTO member (room, user_id, membership, local, event, sender, position)"
+             " SELECT room, them.id, 'leave', false, event, sender, position FROM member, them")
+    add("(VALUES ('known.example:8448'), ('old.example')) AS v (name)", now - 22 * DAY)
+    add("(VALUES ('late.example')) AS v (name)", now - 20 * DAY)
+    node.restart()
+    machine.wait_for(lambda: known() == ["known.example:8448", "late.example", "localhost"], 10, what="one to be forgotten")
+    assert node.sql("SELECT server FROM server_key_document ORDER BY 1").split() == ["known.example:8448", "late.example"]
+
+    add("(SELECT 's' || n || '.example' AS name FROM generate_series (1, 6000) n) AS v", now + 7 * DAY, now - DAY)
+    node.restart()
+    machine.wait_for(lambda: len(known()) == 5002, 20, what="the oldest to be forgotten")
+    assert "late.example" in known()
