@@ -40,13 +40,24 @@ find_kept (CmKeyRing *ring, const char *server, const char *key_id, gint64 when_
   return cm_key_store_find (ring->store, server, key_id, when_ms);
 }
 
-gboolean
-cm_key_ring_has (CmKeyRing *ring, const char *server, const char *key_id)
+static void
+set_missing (const char *server, const char *key_id, GError **error)
 {
-  if (g_strcmp0 (server, ring->server_name) == 0)
-    return TRUE; /* nobody is asked for those */
-  g_autofree char *key = find_kept (ring, server, key_id, 0, NULL);
-  return key != NULL;
+  g_set_error (error, CM_ERROR, CM_ERROR_UNAUTHORIZED, "Key %s of %s is not to be had", key_id,
+               server);
+}
+
+char *
+cm_key_ring_kept (CmKeyRing *ring, const char *server, const char *key_id, GError **error)
+{
+  g_autoptr (GError) failure = NULL;
+  char *key = find_kept (ring, server, key_id, 0, &failure);
+
+  if (failure != NULL)
+    g_propagate_error (error, g_steal_pointer (&failure));
+  else if (key == NULL)
+    set_missing (server, key_id, error);
+  return key;
 }
 
 static char *
@@ -67,8 +78,7 @@ find_or_fetch (CmKeyRing *ring, const char *server, const char *key_id, gint64 w
   cm_key_fetch_run (ring->fetch, wanted, when_ms);
   key = cm_key_store_find (ring->store, server, key_id, when_ms);
   if (key == NULL)
-    g_set_error (error, CM_ERROR, CM_ERROR_UNAUTHORIZED, "Key %s of %s is not to be had", key_id,
-                 server);
+    set_missing (server, key_id, error);
   return key;
 }
 

@@ -25,8 +25,9 @@ G_DEFINE_AUTOPTR_CLEANUP_FUNC (CmKeyRing, cm_key_ring_free)
  */
 char *cm_key_ring_get (CmKeyRing *ring, const char *server, const char *key_id, gint64 when_ms,
                        GError **error);
-/* Whether cm_key_ring_get would find the key, as one that is good now, without fetching it. */
-gboolean cm_key_ring_has (CmKeyRing *ring, const char *server, const char *key_id);
+/* The same of another server's key that is good now, if it is in memory or in the database: nobody
+ * is asked for it. */
+char *cm_key_ring_kept (CmKeyRing *ring, const char *server, const char *key_id, GError **error);
 /* Fetches what is missing for many (server, key id) pairs at once, each server asked once, in
  * parallel. Failures show at cm_key_ring_get. */
 void cm_key_ring_prefetch (CmKeyRing *ring, const char *const *servers, const char *const *key_ids,

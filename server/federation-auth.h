@@ -6,14 +6,14 @@
 
 G_BEGIN_DECLS
 
-/* CmAuthenticators.federation: the requester is the server whose key signed. May ask that server,
- * or a notary, for the key. CM_ERROR_UNAUTHORIZED. */
+/* CmAuthenticators.federation: the requester is the server whose key signed. Nobody is asked for
+ * keys. CM_ERROR_UNAUTHORIZED. */
 CmRequester *cm_federation_authenticate (CmNode *node, CmCall *call, GError **error);
 
-/* CmAuthenticators.federation_is_known: a key that the request names is in memory or in the
+/* CmAuthenticators.federation_is_known: every key that the request names is in memory or in the
  * database. */
 gboolean cm_federation_is_known (CmNode *node, CmCall *call);
-/* CmAuthenticators.federation_meet: fetches such a key. Blocking. CM_ERROR_UNAUTHORIZED. */
+/* CmAuthenticators.federation_meet: fetches one that is not. Blocking. CM_ERROR_UNAUTHORIZED. */
 gboolean cm_federation_meet (CmNode *node, CmCall *call, GError **error);
 
 G_END_DECLS

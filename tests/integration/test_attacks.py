@@ -1,6 +1,7 @@
 """Holes that an attacker with an account found, or without one. Each stays shut."""
 
 import contextlib
+import json
 import os
 import pathlib
 import re
@@ -109,7 +110,7 @@ def silent():
 
 
 def silent_servers(silent, count, first=2):
-    return [f"127.0.0.{first + i}:{silent}" for i in range(count)]
+    return [f"127.0.{n // 250}.{n % 250 + 1}:{silent}" for n in range(first, first + count)]
 
 
 def in_background(work, items):
@@ -130,23 +131,37 @@ def seconds_of(work):
 
 
 @pytest.mark.peers
-@pytest.mark.parametrize("kind", ["signed", "notary"])
+@pytest.mark.parametrize("kind", ["signed", "notary", "two headers", "two headers and a large body"])
 def test_class_fed_key_starvation(federated, silent, kind):
     """Who makes the node look for keys that are not to be had keeps nobody waiting whose key is known."""
     node, peer, _ = federated
     target = "/_matrix/federation/v1/query/profile?user_id=%40nobody%3Aacme.localhost"
     assert peer.request(node, "GET", target).status_code == 404
-    servers = silent_servers(silent, 30, 2 if kind == "signed" else 40)
+    first = {"signed": 2, "notary": 40, "two headers": 250, "two headers and a large body": 280}[kind]
+    large = b'{"pdus":[],"edus":[],"x":"%s"}' % (b"x" * 600000)
+    send = "/_matrix/federation/v1/send/large"
 
     def ask(server):
+        header = peer.authorization("GET", target, node.server_name).replace("peer.test", server)
+        known = peer.authorization("GET", target, node.server_name, sig="A" * 86)
         if kind == "notary":
             node.request("GET", f"/_matrix/key/v2/query/{quote(server)}")
-            return
-        header = peer.authorization("GET", target, node.server_name).replace("peer.test", server)
-        peer.request(node, "GET", target, headers={"Authorization": header})
+        elif kind == "signed":
+            peer.request(node, "GET", target, headers={"Authorization": header})
+        elif kind == "two headers":
+            peer.request(node, "GET", target, headers={"Authorization": [header, known]})
+        else:
+            peer.request(node, "PUT", send, headers={"Authorization": [header, known]}, data=large)
 
-    in_background(ask, servers)
-    assert seconds_of(lambda: peer.request(node, "GET", target)) < 8
+    def be_served():
+        if "large" not in kind:
+            assert peer.request(node, "GET", target).status_code == 404
+            return
+        headers = {"Authorization": peer.authorization("PUT", send, node.server_name, json.loads(large))}
+        assert peer.request(node, "PUT", send, headers=headers, data=large).status_code == 200
+
+    in_background(ask, silent_servers(silent, 30, first))
+    assert seconds_of(be_served) < 8
 
 
 @pytest.mark.peers

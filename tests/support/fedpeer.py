@@ -174,7 +174,7 @@ class Peer:
         return "X-Matrix " + ",".join(f'{name}="{value}"' for name, value in fields.items() if value is not None)
 
     def request(self, node, method, target, content=None, *, headers=None, data=None, timeout=60):
-        """The target goes out in its very bytes, and so does `data` in place of the content."""
+        """The target goes out in its very bytes, and so does `data` in place of the content; of a header there may be a list."""
         if headers is None:
             headers = {"Authorization": self.authorization(method, target, node.server_name, content)}
         body = data if data is not None else b"" if content is None else canonical(content)
@@ -182,7 +182,8 @@ class Peer:
         try:
             connection.putrequest(method, target)
             for name, value in {**headers, "Content-Length": str(len(body))}.items():
-                connection.putheader(name, value)
+                for each in value if isinstance(value, list) else [value]:
+                    connection.putheader(name, each)
             connection.endheaders(body)
             return Response(connection.getresponse())
         finally:
