@@ -39,11 +39,14 @@ begin_join (CmIntake *intake, const char *room_id, const CmRoomVersion *version)
 static void
 end_join (CmIntake *intake, const char *room_id)
 {
+  g_autoptr (GError) error = NULL;
+
   g_mutex_lock (&intake->mutex);
   g_hash_table_remove (intake->joining, room_id);
   g_cond_broadcast (&intake->entered);
   g_mutex_unlock (&intake->mutex);
-  cm_parking_wake (intake->parking, room_id);
+  if (!cm_parking_wake_all (intake->parking, &error))
+    g_warning ("Events of %s must wait: %s", room_id, error->message);
 }
 
 /* Adds the events of @list; @ids: (nullable) gets their ids. One that is bad is left out: a join

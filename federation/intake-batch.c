@@ -196,7 +196,7 @@ write_batch (Batch *batch, GError **error)
     gboolean parked;
     if (try_write (batch, &parked, &failure)) {
       if (parked)
-        cm_parking_wake (batch->intake->parking, batch->room_id);
+        cm_parking_wake (batch->intake->parking, batch->origin);
       return TRUE;
     }
     if (failure == NULL)
@@ -237,7 +237,7 @@ park_all (Batch *batch, GError **error)
     batch->finish (write, batch->data);
   if (!commit_alone (batch->intake, write, error))
     return FALSE;
-  cm_parking_wake (batch->intake->parking, batch->room_id);
+  cm_parking_wake (batch->intake->parking, batch->origin);
   return TRUE;
 }
 

@@ -133,12 +133,12 @@ cm_intake_is_known (CmIntake *intake, const char *event_id, gboolean *known, GEr
  * with @error when @pdu does not do that. */
 gboolean cm_intake_receive_outside (CmIntake *intake, const CmJson *pdu, GError **error);
 
-/* parking.c: events that wait for their ancestors, room by room. */
+/* parking.c: events that wait for their ancestors, server by server. */
 CmParking *cm_parking_new (CmIntake *intake, GError **error);
 void cm_parking_free (CmParking *parking);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CmParking, cm_parking_free)
-/* Some of @room_id's wait: see to them. */
-void cm_parking_wake (CmParking *parking, const char *room_id);
+/* Some that @origin sent wait: see to them. */
+void cm_parking_wake (CmParking *parking, const char *origin);
 /* See to all that wait. */
 gboolean cm_parking_wake_all (CmParking *parking, GError **error);
 

@@ -31,7 +31,7 @@ static const CmSql park_event = {
 
 static const CmSql parked_events = {
   "inbound_parked",
-  "SELECT id, origin, json FROM inbound_event WHERE room_id = $1 ORDER BY id LIMIT $2",
+  "SELECT id, room_id, json FROM inbound_event WHERE origin = $1 AND id > $2 ORDER BY id LIMIT $3",
 };
 
 static const CmSql unpark_events = {
@@ -39,9 +39,9 @@ static const CmSql unpark_events = {
   "DELETE FROM inbound_event WHERE id = ANY ($1)",
 };
 
-static const CmSql parked_rooms = {
-  "inbound_parked_rooms",
-  "SELECT DISTINCT room_id FROM inbound_event",
+static const CmSql parked_origins = {
+  "inbound_parked_origins",
+  "SELECT DISTINCT origin FROM inbound_event",
 };
 
 static const CmSql put_outside = {
@@ -101,7 +101,7 @@ cm_inbound_answered (CmWrite *write, const char *origin, const char *txn_id, GBy
 void
 cm_parked_event_free (CmParkedEvent *event)
 {
-  g_free (event->origin);
+  g_free (event->room_id);
   g_bytes_unref (event->json);
   g_free (event);
 }
@@ -116,10 +116,10 @@ cm_inbound_park (CmWrite *write, const char *origin, const char *room_id, const 
 }
 
 GPtrArray *
-cm_inbound_parked (CmDb *db, const char *room_id, gint64 limit, GError **error)
+cm_inbound_parked (CmDb *db, const char *origin, gint64 after, gint64 limit, GError **error)
 {
-  g_autoptr (CmRows) rows =
-      cm_db_query (db, &parked_events, CM_ARGS (CM_TEXT (room_id), CM_INT (limit)), error);
+  g_autoptr (CmRows) rows = cm_db_query (
+      db, &parked_events, CM_ARGS (CM_TEXT (origin), CM_INT (after), CM_INT (limit)), error);
 
   if (rows == NULL)
     return NULL;
@@ -127,7 +127,7 @@ cm_inbound_parked (CmDb *db, const char *room_id, gint64 limit, GError **error)
   for (gsize i = 0; i < cm_rows_count (rows); i++) {
     CmParkedEvent *event = g_new0 (CmParkedEvent, 1);
     event->id = cm_rows_integer (rows, i, 0);
-    event->origin = g_strdup (cm_rows_text (rows, i, 1));
+    event->room_id = g_strdup (cm_rows_text (rows, i, 1));
     event->json = cm_rows_bytes (rows, i, 2);
     g_ptr_array_add (events, event);
   }
@@ -141,16 +141,16 @@ cm_inbound_unpark (CmDb *db, const gint64 *ids, gsize count, GError **error)
 }
 
 char **
-cm_inbound_parked_rooms (CmDb *db, GError **error)
+cm_inbound_parked_origins (CmDb *db, GError **error)
 {
-  g_autoptr (CmRows) rows = cm_db_query (db, &parked_rooms, CM_NO_ARGS, error);
-  g_autoptr (GStrvBuilder) rooms = g_strv_builder_new ();
+  g_autoptr (CmRows) rows = cm_db_query (db, &parked_origins, CM_NO_ARGS, error);
+  g_autoptr (GStrvBuilder) origins = g_strv_builder_new ();
 
   if (rows == NULL)
     return NULL;
   for (gsize i = 0; i < cm_rows_count (rows); i++)
-    g_strv_builder_add (rooms, cm_rows_text (rows, i, 0));
-  return g_strv_builder_end (rooms);
+    g_strv_builder_add (origins, cm_rows_text (rows, i, 0));
+  return g_strv_builder_end (origins);
 }
 
 void

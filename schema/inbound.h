@@ -14,7 +14,7 @@ void cm_inbound_answered (CmWrite *write, const char *origin, const char *txn_id
 /* An event that waits for its ancestors. */
 typedef struct {
   gint64 id;
-  char *origin;
+  char *room_id;
   GBytes *json;
 } CmParkedEvent;
 
@@ -24,11 +24,13 @@ void cm_parked_event_free (CmParkedEvent *event);
  * its room do. */
 void cm_inbound_park (CmWrite *write, const char *origin, const char *room_id, const char *event_id,
                       GBytes *json, gint64 limit);
-/* (transfer full) up to @limit CmParkedEvents of a room in the order of their arrival. */
-GPtrArray *cm_inbound_parked (CmDb *db, const char *room_id, gint64 limit, GError **error);
+/* (transfer full) up to @limit CmParkedEvents that @origin sent, in the order of their arrival,
+ * from the one behind @after (an id) on. */
+GPtrArray *
+cm_inbound_parked (CmDb *db, const char *origin, gint64 after, gint64 limit, GError **error);
 gboolean cm_inbound_unpark (CmDb *db, const gint64 *ids, gsize count, GError **error);
-/* (transfer full) the rooms of which events wait. */
-char **cm_inbound_parked_rooms (CmDb *db, GError **error);
+/* (transfer full) the servers of which events wait. */
+char **cm_inbound_parked_origins (CmDb *db, GError **error);
 
 /* A membership of a user of this server in a room that this node is not in. */
 typedef struct {

@@ -10,6 +10,8 @@ import threading
 import time
 
 from client import quote
+from fedpeer import PeerRoom
+from machine import wait_for
 import pytest
 
 
@@ -173,6 +175,44 @@ def test_class_remote_starvation(federated, silent):
     in_background(lambda server: mallory.request("GET", f"/profile/{quote('@x:' + server)}"), silent_servers(silent, 12, 80))
     assert seconds_of(lambda: node.client().login(alice.user_id, alice.password)) < 8
     assert seconds_of(lambda: alice.get("/profile/" + quote("@dana:peer.test"))) < 8
+
+
+@pytest.mark.peers
+@pytest.mark.slow
+def test_class_parking_starvation(federated):
+    """A server that takes its time over what its events lack holds up those of no other, not for long even in its own rooms."""
+    node, peer, evil = federated
+    alice, dana, theo = node.new_user("alice"), "@dana:peer.test", "@theo:third.test"
+    over = threading.Event()
+
+    def shared_room():
+        return alice.create_room(preset="public_chat", room_version="11")
+
+    def slowly(answer):
+        return lambda *_: (over.wait(6), answer)[1]
+
+    def arrives_after_gap(room):
+        missed, last = room.add(room.message(dana, "missed")), room.add(room.message(dana, "last"))
+        peer.on("POST", f"/get_missing_events/{quote(room.room_id)}", lambda *_: {"events": [missed]})
+        assert peer.send(node, last) == {room.id_of(last): {}}
+        wait_for(lambda: "'body': 'last'" in str(alice.messages(room.room_id, dir="b")), 45, what="the last message")
+
+    evil.on("POST", "/get_missing_events/", slowly({"events": []}))
+    evil.on("GET", "/state_ids/", slowly({"pdu_ids": [], "auth_chain_ids": []}))
+    rooms = [PeerRoom.join(evil, node, shared_room(), theo) for _ in range(4)]
+    both = PeerRoom.join(peer, node, rooms[0].room_id, dana)
+    good = PeerRoom.join(peer, node, shared_room(), dana)
+    try:
+        for room in rooms:
+            evil.send(node, *[room.message(theo, f"bait {n}", prev_events=[f"${n:043d}"]) for n in range(10)])
+        wait_for(lambda: evil.asked("/get_missing_events/"), what="a question")
+        assert seconds_of(lambda: arrives_after_gap(good)) < 20
+        arrives_after_gap(both)
+        assert len(evil.asked("/get_missing_events/")) < 6
+    finally:
+        over.set()
+        for each in (peer, evil):
+            each.handlers.clear()
 
 
 @pytest.mark.peers
