@@ -57,12 +57,16 @@ cm_gather_add (CmGather *gather, const char *server, gpointer request)
 }
 
 static void
-run (gpointer data, gpointer remote_keys)
+run (gpointer data, gboolean may_ask)
 {
   g_autofree Task *task = data;
   CmGather *gather = task->gather;
 
-  gather->kind->ask (gather, task->server, task->request);
+  if (!may_ask || !gather->kind->ask (gather, task->server, task->request)) {
+    cm_gather_lock (gather);
+    gather->kind->fail (gather->answer, task->server);
+    cm_gather_unlock (gather);
+  }
   gather->kind->free_request (task->request);
   g_free (task->server);
   if (g_atomic_int_dec_and_test (&gather->left)) {
@@ -76,14 +80,17 @@ cm_gather_run (CmGather *gather)
 {
   guint n = gather->tasks->len;
   g_autoptr (GPtrArray) tasks = g_ptr_array_ref (gather->tasks);
-  CmNode *node = cm_gather_node (gather);
+  g_autoptr (CmCall) call = cm_call_ref (gather->call);
+  CmRemoteKeys *keys = cm_call_node (call)->remote_keys;
 
   if (n == 0)
     return finish (gather);
   gather->left = (gint) n;
   /* The last one frees the gather, maybe before this loop sees its end. */
-  for (guint i = 0; i < n; i++)
-    cm_remote_keys_run (node->remote_keys, run, tasks->pdata[i]);
+  for (guint i = 0; i < n; i++) {
+    Task *task = tasks->pdata[i];
+    cm_remote_keys_run (keys, cm_call_user (call), task->server, run, task);
+  }
   return CM_REPLY_LATER;
 }
 

@@ -1,5 +1,6 @@
-/* A call whose answer needs several other servers: each is asked on a thread of its own, no lane is
- * held meanwhile, and the answer goes out when all have answered or failed. */
+/* A call whose answer needs several other servers: each is asked on a thread of its own, as far as
+ * who calls may have threads, no lane is held meanwhile, and the answer goes out when all have
+ * answered or failed. */
 #pragma once
 
 #include "server/http/call.h"
@@ -9,11 +10,13 @@ G_BEGIN_DECLS
 typedef struct _CmGather CmGather;
 
 /* Asks @server with what is left of the time, and adds to the answer between cm_gather_lock and
- * cm_gather_unlock. @request: the task's own. */
-typedef void (*CmGatherAsk) (CmGather *gather, const char *server, gpointer request);
+ * cm_gather_unlock. @request: the task's own. FALSE when not all could be had. */
+typedef gboolean (*CmGatherAsk) (CmGather *gather, const char *server, gpointer request);
 
 typedef struct {
   CmGatherAsk ask;
+  void (*fail) (gpointer answer,
+                const char *server);    /* tells that @server did not answer; locked */
   CmReply *(*finish) (gpointer answer); /* after the last one */
   GDestroyNotify free_answer;
   GDestroyNotify free_request;

@@ -261,7 +261,7 @@ request_content (const CmJson *wanted, GPtrArray *user_ids)
   return cm_json_writer_end_doc (writer);
 }
 
-static void
+static gboolean
 ask (CmGather *gather, const char *server, gpointer user_ids)
 {
   Answer *answer = cm_gather_answer (gather);
@@ -275,12 +275,20 @@ ask (CmGather *gather, const char *server, gpointer user_ids)
 
   if (request.timeout_ms > 0)
     body = cm_fed_call (cm_gather_node (gather)->fed_client, server, &request, NULL, NULL);
+  if (body == NULL)
+    return FALSE;
   cm_gather_lock (gather);
-  if (body != NULL)
-    take_answer (answer, user_ids, cm_json_doc_root (body));
-  else
-    g_hash_table_add (answer->failures, g_strdup (server));
+  take_answer (answer, user_ids, cm_json_doc_root (body));
   cm_gather_unlock (gather);
+  return TRUE;
+}
+
+static void
+fail (gpointer data, const char *server)
+{
+  Answer *answer = data;
+
+  g_hash_table_add (answer->failures, g_strdup (server));
 }
 
 static CmReply *
@@ -291,6 +299,7 @@ finish (gpointer answer)
 
 static const CmGatherKind kind = {
   .ask = ask,
+  .fail = fail,
   .finish = finish,
   .free_answer = answer_free,
   .free_request = (GDestroyNotify) g_ptr_array_unref,

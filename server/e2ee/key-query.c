@@ -112,7 +112,7 @@ fetch_near (CmGather *gather, GPtrArray *users)
   return good;
 }
 
-static void
+static gboolean
 ask (CmGather *gather, const char *server, gpointer data)
 {
   Request *request = data;
@@ -121,11 +121,13 @@ ask (CmGather *gather, const char *server, gpointer data)
       single ? fetch_near (gather, request->near) : query_far (gather, server, request->near);
   gboolean far = query_far (gather, server, request->far);
 
-  if (near && far)
-    return;
-  cm_gather_lock (gather);
-  cm_key_answer_add_failure (cm_gather_answer (gather), server);
-  cm_gather_unlock (gather);
+  return near && far;
+}
+
+static void
+fail (gpointer answer, const char *server)
+{
+  cm_key_answer_add_failure (answer, server);
 }
 
 static CmReply *
@@ -138,6 +140,7 @@ finish (gpointer answer)
 
 static const CmGatherKind kind = {
   .ask = ask,
+  .fail = fail,
   .finish = finish,
   .free_answer = (GDestroyNotify) cm_key_answer_free,
   .free_request = request_free,

@@ -7,13 +7,19 @@
 #include "schema/cross-signing.h"
 #include "schema/remote-device.h"
 #include "server/e2ee/signed-key.h"
+#include "server/router/flights.h"
 
-#define THREADS             16
 #define MAX_ANSWER          (8 * 1024 * 1024)
 #define MAX_DEVICES         10000
 #define RESYNC_TIMEOUT_MS   30000
 #define RESYNC_INTERVAL_US  (60 * G_USEC_PER_SEC)
 #define MAX_RESYNCS_NOTICED 10000
+
+/* A server may be silent, or take its time, and a user may ask many such (class keys-starvation).
+ */
+static const CmFlightsSize threads_size = { .threads = 24,
+                                            .threads_a_party = 6,
+                                            .waiting_a_party = 1000 };
 
 /* A request under way, shared by all who want it. Guarded by the lock. */
 typedef struct {
@@ -24,7 +30,7 @@ typedef struct {
 
 struct _CmRemoteKeys {
   CmNode *node;
-  GThreadPool *threads;
+  CmFlights *threads;
   gint ending; /* atomic */
   GMutex lock;
   GCond landed;
@@ -33,16 +39,28 @@ struct _CmRemoteKeys {
 };
 
 typedef struct {
-  GFunc func;
+  CmRemoteWork work;
   gpointer data;
+  gboolean done;
 } Task;
 
+static gboolean
+run_task (gpointer data, GError **error)
+{
+  Task *task = data;
+
+  task->work (task->data, TRUE);
+  task->done = TRUE;
+  return TRUE;
+}
+
 static void
-run_task (gpointer data, gpointer keys)
+end_task (gpointer data, const GError *error)
 {
   g_autofree Task *task = data;
 
-  task->func (task->data, keys);
+  if (!task->done)
+    task->work (task->data, FALSE);
 }
 
 CmRemoteKeys *
@@ -51,7 +69,7 @@ cm_remote_keys_new (CmNode *node)
   CmRemoteKeys *keys = g_new0 (CmRemoteKeys, 1);
 
   keys->node = node;
-  keys->threads = g_thread_pool_new (run_task, keys, THREADS, FALSE, NULL);
+  keys->threads = cm_flights_new (&threads_size, run_task, end_task);
   g_mutex_init (&keys->lock);
   g_cond_init (&keys->landed);
   keys->flights = g_hash_table_new_full (g_str_hash, g_str_equal, g_free, NULL);
@@ -63,7 +81,7 @@ void
 cm_remote_keys_free (CmRemoteKeys *keys)
 {
   g_atomic_int_set (&keys->ending, 1);
-  g_thread_pool_free (keys->threads, FALSE, TRUE);
+  cm_flights_free (keys->threads);
   g_hash_table_unref (keys->flights);
   g_hash_table_unref (keys->resyncs);
   g_cond_clear (&keys->landed);
@@ -72,12 +90,15 @@ cm_remote_keys_free (CmRemoteKeys *keys)
 }
 
 void
-cm_remote_keys_run (CmRemoteKeys *keys, GFunc func, gpointer data)
+cm_remote_keys_run (CmRemoteKeys *keys, const char *user_id, const char *server, CmRemoteWork work,
+                    gpointer data)
 {
   Task *task = g_new (Task, 1);
+  g_autofree char *key = g_strdup_printf ("%p", (void *) task); /* nobody shares it */
 
-  *task = (Task){ func, data };
-  g_thread_pool_push (keys->threads, task, NULL);
+  *task = (Task){ work, data, FALSE };
+  if (!cm_flights_board (keys->threads, key, server, user_id, task))
+    end_task (task, NULL);
 }
 
 gboolean
@@ -203,14 +224,21 @@ cm_remote_keys_fetch (CmRemoteKeys *keys, const char *user_id, guint timeout_ms,
   return await (keys, flight, error);
 }
 
+typedef struct {
+  CmRemoteKeys *keys;
+  char *user_id;
+} Resync;
+
+/* What may not be asked for now is not lost: the list that is kept is known not to be good. */
 static void
-resync (gpointer data, gpointer remote_keys)
+resync (gpointer data, gboolean may_ask)
 {
-  g_autofree char *user_id = data;
+  g_autofree Resync *wanted = data;
+  g_autofree char *user_id = wanted->user_id;
   g_autoptr (GError) error = NULL;
 
-  if (!cm_remote_keys_ending (remote_keys) &&
-      !cm_remote_keys_fetch (remote_keys, user_id, RESYNC_TIMEOUT_MS, &error))
+  if (may_ask && !cm_remote_keys_ending (wanted->keys) &&
+      !cm_remote_keys_fetch (wanted->keys, user_id, RESYNC_TIMEOUT_MS, &error))
     g_debug ("The devices of %s could not be fetched: %s", user_id, error->message);
 }
 
@@ -233,6 +261,9 @@ is_due (CmRemoteKeys *keys, const char *user_id)
 void
 cm_remote_keys_resync (CmRemoteKeys *keys, const char *user_id)
 {
-  if (is_due (keys, user_id))
-    cm_remote_keys_run (keys, resync, g_strdup (user_id));
+  if (!is_due (keys, user_id))
+    return;
+  Resync *wanted = g_new (Resync, 1);
+  *wanted = (Resync){ keys, g_strdup (user_id) };
+  cm_remote_keys_run (keys, NULL, cm_id_domain (user_id), resync, wanted);
 }

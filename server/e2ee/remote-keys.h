@@ -21,8 +21,16 @@ cm_remote_keys_fetch (CmRemoteKeys *keys, const char *user_id, guint timeout_ms,
  * for the keys fetches them. */
 void cm_remote_keys_resync (CmRemoteKeys *keys, const char *user_id);
 
-/* Runs @func on one of the threads that may wait for other servers. */
-void cm_remote_keys_run (CmRemoteKeys *keys, GFunc func, gpointer data);
+/* @may_ask: else it is to fail at once, and to wait for nothing. */
+typedef void (*CmRemoteWork) (gpointer data, gboolean may_ask);
+
+/* Runs @work once, on one of the threads that may wait for other servers: for @user_id (nullable:
+ * for nobody here), who asks, and for @server, which is asked, only so many are at work at a time,
+ * and of the rest only so much waits. Of what may not wait it runs at once, on this thread, to
+ * fail.
+ */
+void cm_remote_keys_run (CmRemoteKeys *keys, const char *user_id, const char *server,
+                         CmRemoteWork work, gpointer data);
 /* TRUE when the node is ending: whatever still waits should fail at once. */
 gboolean cm_remote_keys_ending (CmRemoteKeys *keys);
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "server/media/files.h"
-#include "server/media/flights.h"
+#include "server/router/flights.h"
 #include "server/media/media.h"
 #include "server/media/multipart.h"
 #include "server/media/room.h"

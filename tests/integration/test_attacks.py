@@ -215,6 +215,48 @@ def test_class_parking_starvation(federated):
             each.handlers.clear()
 
 
+def answers_keys(peer):
+    peer.on("POST", "/user/keys/query$", lambda match, content, query: {"device_keys": {user: {} for user in content["device_keys"]}})
+
+
+def asks_for_keys(user, other):
+    """Answered soon, and not with a failure."""
+    answer = []
+    assert seconds_of(lambda: answer.append(user.post("/keys/query", {"device_keys": {other: []}, "timeout": 20000}))) < 15
+    assert not answer[0]["failures"]
+
+
+@pytest.mark.peers
+def test_class_keys_starvation_by_a_user(federated, silent):
+    """Whoever asks for keys of servers that do not answer keeps nobody waiting for those of others."""
+    node, peer, _ = federated
+    mallory, alice = node.new_user("mallory"), node.new_user("alice")
+    answers_keys(peer)
+    body = {"device_keys": {f"@x:{server}": [] for server in silent_servers(silent, 60, 310)}, "timeout": 20000}
+    in_background(lambda _: mallory.post("/keys/query", body), [0])
+    asks_for_keys(alice, "@erna:peer.test")
+
+
+@pytest.mark.peers
+def test_class_keys_starvation_by_a_server(federated):
+    """News of many users' devices, which its server then takes its time to tell of."""
+    node, peer, evil = federated
+    alice, theo, over = node.new_user("alice"), "@theo:third.test", threading.Event()
+    users = [f"@u{n}:third.test" for n in range(45)]
+    room = PeerRoom.join(evil, node, alice.create_room(preset="public_chat", room_version="11"), theo)
+    evil.send(node, *[room.add(room.make(user, "m.room.member", {"membership": "join"}, user)) for user in users])
+    evil.on("GET", "/user/devices/", lambda *_: (over.wait(25), (404, {}))[1])
+    answers_keys(peer)
+    try:
+        evil.send(node, edus=[{"edu_type": "m.device_list_update", "content": {
+            "user_id": user, "device_id": "D", "stream_id": 9, "prev_id": [7]}} for user in users])
+        wait_for(lambda: len(evil.asked("/user/devices/")) > 3, 60, what="questions")
+        asks_for_keys(alice, "@erna:peer.test")
+    finally:
+        over.set()
+        evil.handlers.clear()
+
+
 @pytest.mark.peers
 @pytest.mark.slow
 def test_class_hierarchy_starvation(federated, silent):

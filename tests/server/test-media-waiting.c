@@ -1,5 +1,5 @@
 /* Those who wait for a file: for a fetch, a thumbnail, or an upload. */
-#include "server/media/flights.h"
+#include "server/router/flights.h"
 #include "server/media/waits.h"
 
 /* What the flights and waits of a test have seen. */

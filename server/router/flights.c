@@ -1,4 +1,4 @@
-#include "server/media/flights.h"
+#include "server/router/flights.h"
 
 #include <string.h>
 
@@ -172,7 +172,7 @@ cm_flights_new (const CmFlightsSize *size, CmFlightWork work, CmFlightEnd end)
   flights->parties = g_hash_table_new_full (g_str_hash, g_str_equal, NULL, party_free);
   flights->threads = g_ptr_array_new ();
   for (guint i = 0; i < size->threads; i++)
-    g_ptr_array_add (flights->threads, g_thread_new ("media", run, flights));
+    g_ptr_array_add (flights->threads, g_thread_new ("flight", run, flights));
   return flights;
 }
 
