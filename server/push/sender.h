@@ -1,7 +1,7 @@
 /* Tells push gateways what users are to be notified of (push gateway API, POST
  * /_matrix/push/v1/notify). What waits is in memory: a notification that cannot be delivered soon
- * is of no use any more. A gateway that fails is left alone for a while, so that it holds up nobody
- * else's. */
+ * is of no use any more. A gateway that fails is left alone for a while, and one that is slow has
+ * its share of the threads, so that neither holds up anybody else's. */
 #pragma once
 
 #include "server/node.h"

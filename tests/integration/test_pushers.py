@@ -16,16 +16,18 @@ PATH = "/_matrix/push/v1/notify"
 
 
 class Gateway:
-    """A push gateway: requests are in `got`, `answer` is what it says, `status` how."""
+    """A push gateway: requests are in `got`, `answer` is what it says, `status` how, `hold` (an event) when, in nine seconds at most."""
 
     def __init__(self, authority, name="localhost"):
-        self.got, self.status, self.answer = queue.Queue(), 200, {}
+        self.got, self.status, self.answer, self.hold = queue.Queue(), 200, {}, None
         gateway = self
 
         class Handler(http.server.BaseHTTPRequestHandler):
             def do_POST(self):
                 body = self.rfile.read(int(self.headers["Content-Length"]))
                 gateway.got.put((self.path, json.loads(body)))
+                if gateway.hold:
+                    gateway.hold.wait(9)
                 text = json.dumps(gateway.answer).encode()
                 self.send_response(gateway.status)
                 self.send_header("Content-Length", str(len(text)))
@@ -205,6 +207,31 @@ def test_invites_from_other_servers_are_pushed(authority, make_node, gateway):
     user.put(f"/user/{user.user_id}/account_data/m.ignored_user_list", {"ignored_users": {other.user_id: {}}})
     other.invite(other.create_room(name="Come once more"), user)
     gateway.none()
+
+
+def test_class_push_starvation(pushing_node, gateway, authority):
+    """A gateway that is slow, and no more than that, keeps nobody else's notifications waiting."""
+    mallory, alice, other = pushing_node.new_user("mallory"), pushing_node.new_user("alice"), pushing_node.new_user("other")
+    slow = Gateway(authority)
+    slow.hold = threading.Event()
+    busy, quiet = mallory.create_room(preset="public_chat"), alice.create_room(preset="public_chat")
+    other.join(busy)
+    other.join(quiet)
+    mallory.post("/pushers/set", pusher(slow.url, pushkey="slow"))
+    alice.post("/pushers/set", pusher(gateway.url))
+    try:
+        for number in range(20):
+            other.send(busy, f"message {number}")
+        slow.next()
+        time.sleep(0.5)
+        event = other.send(quiet, "hello")
+        assert gateway.next(5)["event_id"] == event
+    finally:
+        slow.hold.set()
+    # None is lost either: the first was taken above.
+    for _ in range(19):
+        slow.next()
+    slow.server.shutdown()
 
 
 def test_failures_are_tried_again_and_rejected_pushers_go(pushing_node, gateway):
