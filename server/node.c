@@ -122,10 +122,13 @@ start_remote_keys (CmNode *node, GError **error)
   return TRUE;
 }
 
+/* What is under way asks it for how long it may go on, until the end. */
 static void
 stop_remote_keys (CmNode *node)
 {
-  g_clear_pointer (&node->remote_keys, cm_remote_keys_free);
+  if (node->remote_keys != NULL)
+    cm_remote_keys_free (node->remote_keys);
+  node->remote_keys = NULL;
 }
 
 static gboolean
@@ -227,9 +230,10 @@ static const Step steps[] = {
   { "remote keys", CM_NODE_SERVE, start_remote_keys, stop_remote_keys },
   { "limits", CM_NODE_SERVE, cm_edge_start_limits, cm_edge_stop_limits },
   { "media", CM_NODE_SERVE, start_media, stop_media },
+  /* Calls that still wait in the lanes end with those, and by way of the router. */
+  { "router", CM_NODE_SERVE, cm_edge_start_router, cm_edge_stop_router },
   { "lanes", CM_NODE_SERVE, cm_edge_start_lanes, cm_edge_stop_lanes },
   { "housekeeping", CM_NODE_SERVE, start_housekeeping, stop_housekeeping },
-  { "router", CM_NODE_SERVE, cm_edge_start_router, cm_edge_stop_router },
   { "edge", CM_NODE_SERVE, cm_edge_start_http, cm_edge_stop_http },
   { "sync", CM_NODE_SERVE, start_sync, stop_sync },
   { "account news", CM_NODE_SERVE, start_account_news, stop_account_news },

@@ -397,6 +397,28 @@ def test_class_ldap_stall(directory, make_node):
         assert time.monotonic() - began < 2
 
 
+def test_class_use_after_free_of_what_waits_at_the_stop(directory, make_node):
+    """Calls still wait for a thread when the node is told to stop: they are answered, or not, and do no harm."""
+    def in_threads(count, work):
+        def run():
+            with contextlib.suppress(Exception):
+                work()
+
+        for _ in range(count):
+            threading.Thread(target=run, daemon=True).start()
+        time.sleep(0.5)
+
+    with trap() as (port, seen):
+        node = make_node("acme.localhost").start()
+        local = node.client("local")
+        node.stop()
+        node.settings["ldap"] = settings(directory, f"ldaps://127.0.0.1:{port}")["ldap"]
+        node.start()
+        in_threads(20, lambda: fails(node))
+        in_threads(5, lambda: local.post("/delete_devices", {"devices": ["X"]}))
+        assert node.stop(seconds=20) == 0
+
+
 def test_class_ldap_stall_referrals(authority, directory, make_node):
     from directory import Directory
     with trap(tls=authority.issue("trap.localhost")) as (port, seen):
