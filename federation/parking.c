@@ -139,6 +139,7 @@ is_worth_another (const GError *failure)
   return g_error_matches (failure, CM_ERROR, CM_ERROR_BAD_GATEWAY) ||
          g_error_matches (failure, CM_ERROR, CM_ERROR_GATEWAY_TIMEOUT) ||
          g_error_matches (failure, CM_ERROR, CM_ERROR_NOT_FOUND) ||
+         g_error_matches (failure, CM_ERROR, CM_ERROR_LIMIT_EXCEEDED) ||
          g_error_matches (failure, CM_ERROR, CM_ERROR_FORBIDDEN);
 }
 
