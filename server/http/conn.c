@@ -11,13 +11,6 @@
 #include <unistd.h>
 
 #define REFUSE_US (5 * G_TIME_SPAN_SECOND)
-/* A body, and an answer, may take a while more for every byte, but not slower than this. */
-#define US_PER_BYTE (G_TIME_SPAN_SECOND / 8192)
-/* What memory holds of an answer beyond LARGE_ANSWER must be read at a better pace. */
-#define LARGE_ANSWER      (1024 * 1024)
-#define US_PER_LARGE_BYTE (G_TIME_SPAN_SECOND / 65536)
-/* When who asks for too many large answers at a time may try again. */
-#define RETRY_MS 5000
 /* A refused body up to here is read to its end, so that the connection can go on. */
 #define SMALL_BODY (64 * 1024)
 /* What a client may still send after a refusal before it is cut off: it should get to read the
@@ -263,7 +256,7 @@ conn_take_body (CmConn *conn, const char *data, gsize length)
     conn->discarded += length;
     return conn->discarded <= MAX_DISCARDED ? MHD_YES : MHD_NO;
   }
-  conn->deadline_us += (gint64) length * US_PER_BYTE;
+  conn->deadline_us += (gint64) length * CM_CONN_US_PER_BYTE;
   if (conn->refusal != NULL)
     return MHD_YES;
   if (length > conn->max_body - conn->body->len) {
@@ -277,49 +270,11 @@ conn_take_body (CmConn *conn, const char *data, gsize length)
   return MHD_YES;
 }
 
-/* Who has a share of what is held of answers. A user has his own, for an office may stand behind
- * one address; a guest or a server costs nothing to make. */
-static const char *
-conn_reader (const CmConn *conn)
-{
-  const CmRequester *requester = conn->call->requester;
-  gboolean is_user = requester != NULL && requester->user_id != NULL && !requester->guest;
-
-  return is_user ? requester->user_id : conn->call->address;
-}
-
-/* An answer is held as long as its client takes to read it: puts off who lets too many wait. One
- * that is larger than a share takes all of it. */
-static CmReply *
-conn_afford (CmConn *conn, CmReply *reply)
-{
-  const CmPort *port = conn->daemon->port;
-  gsize held = cm_reply_held (reply);
-
-  if (held <= SMALL_BODY || cm_charge_take (&conn->answer_charge, port->answers, conn_reader (conn),
-                                            MIN (held, port->answers_of_one)))
-    return reply;
-  reply = cm_reply_limited (RETRY_MS);
-  cm_call_change_reply (conn->call, reply);
-  return reply;
-}
-
-static gint64
-time_to_read (const CmReply *reply)
-{
-  gint64 length = (gint64) cm_reply_length (reply);
-  gint64 large = (gint64) cm_reply_held (reply) - LARGE_ANSWER;
-
-  if (large <= 0)
-    return length * US_PER_BYTE;
-  return (length - large) * US_PER_BYTE + large * US_PER_LARGE_BYTE;
-}
-
 static enum MHD_Result
 conn_answer (CmConn *conn, CmReply *reply)
 {
-  reply = conn_afford (conn, reply);
-  conn->deadline_us = deadline_in (conn->daemon->port->idle_us + time_to_read (reply));
+  reply = cm_conn_afford (conn, reply);
+  conn->deadline_us = deadline_in (conn->daemon->port->idle_us + cm_conn_reading_us (reply));
   conn_log (conn, cm_reply_status (reply));
   return cm_answer_queue (conn->mhd, reply, cm_answer_is_cors (conn->call->target), conn->close);
 }

@@ -41,6 +41,15 @@ struct _CmConn {
   gsize discarded;        /* since CONN_REFUSED */
 };
 
+/* A body, and an answer, may take a while more for every byte, but not slower than this. */
+#define CM_CONN_US_PER_BYTE (G_TIME_SPAN_SECOND / 8192)
+
+/* conn-reader.c: an answer is held as long as its client takes to read it. Returns @reply, or what
+ * puts off who lets too many wait; one that is larger than a share takes all of it. */
+CmReply *cm_conn_afford (CmConn *conn, CmReply *reply);
+/* The time that a client has to read @reply, beside that for any. */
+gint64 cm_conn_reading_us (const CmReply *reply);
+
 /* Callbacks of the library; @daemon is a CmDaemon. */
 enum MHD_Result cm_conn_accept (void *daemon, const struct sockaddr *address, socklen_t length);
 void cm_conn_notify (void *daemon, struct MHD_Connection *mhd, void **context,
