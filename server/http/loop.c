@@ -42,7 +42,7 @@ cm_loop_unref (CmLoop *loop)
 gboolean
 cm_loop_is_here (const CmLoop *loop)
 {
-  return loop->thread == g_thread_self ();
+  return g_atomic_pointer_get (&((CmLoop *) loop)->thread) == g_thread_self ();
 }
 
 static void
@@ -316,6 +316,10 @@ cm_loop_close (CmLoop *loop, guint timeout_ms)
 void
 cm_loop_join (CmLoop *loop)
 {
-  g_thread_join (g_steal_pointer (&loop->thread));
+  GThread *thread = loop->thread;
+
+  /* Whoever still answers a call asks whether this is his own thread. */
+  g_atomic_pointer_set (&loop->thread, NULL);
+  g_thread_join (thread);
   loop_drain_posted (loop);
 }
