@@ -137,7 +137,7 @@ start (Append *append, CmRoom *room, const CmDraft *draft)
   }
   /* The present state event, and nothing to write: unless it is itself still under way there is
    * nothing to wait for. */
-  if (write->events->len == 0 && append->key == NULL && event->position != 0) {
+  if (write->events->len == 0 && append->key == NULL && cm_event_position (event) != 0) {
     g_clear_pointer (&write, cm_room_write_abandon);
     finish (append, event, NULL);
     return;

@@ -75,12 +75,20 @@ CmEvent *cm_event_ref (CmEvent *event);
 void cm_event_unref (CmEvent *event);
 G_DEFINE_AUTOPTR_CLEANUP_FUNC (CmEvent, cm_event_unref)
 
+/* The position of an event that may be under way still: 0 until it is committed. */
+static inline gint64
+cm_event_position (const CmEvent *event)
+{
+  return __atomic_load_n (&event->position, __ATOMIC_ACQUIRE);
+}
+
 /* Once an event is committed: before anybody is told of it, and by whoever reads its row before
- * that was done. Any thread; it is always the same. */
+ * that was done. Any thread; it is always the same, and written once. */
 static inline void
 cm_event_set_position (CmEvent *event, gint64 position)
 {
-  __atomic_store_n (&event->position, position, __ATOMIC_RELEASE);
+  if (cm_event_position (event) != position)
+    __atomic_store_n (&event->position, position, __ATOMIC_RELEASE);
 }
 
 gboolean cm_event_is (const CmEvent *event, const char *type, const char *state_key);
