@@ -1,14 +1,11 @@
 #include "server/accounts/spread.h"
 
-#include "federation/append.h"
 #include "federation/handshake.h"
 #include "schema/ids.h"
 #include "schema/membership.h"
 #include "server/rooms/enter.h"
 #include "server/rooms/member-content.h"
 #include "server/router/lanes.h"
-
-#include <string.h>
 
 struct _CmSpread {
   CmNode *node;
@@ -62,26 +59,6 @@ rooms_of (CmNode *node, const char *user_id, const char *membership, GError **er
                     : cm_membership_outside_rooms (db, user, error);
 }
 
-/* Appends the user's own member event. */
-static gboolean
-append_member (CmNode *node, CmRoom *room, const char *user_id, const char *membership,
-               GError **error)
-{
-  const CmMemberContent content = {
-    .membership = membership,
-    .user_id = strcmp (membership, "join") == 0 ? user_id : NULL,
-  };
-  g_autoptr (CmJsonDoc) doc = cm_member_content_new (node, &content, error);
-  if (!doc)
-    return FALSE;
-  const CmDraft draft = { .type = "m.room.member",
-                          .state_key = user_id,
-                          .sender = user_id,
-                          .content = cm_json_doc_root (doc) };
-  g_autoptr (CmEvent) event = cm_room_append_one (room, &draft, error);
-  return event != NULL;
-}
-
 /* --- Names and pictures --- */
 
 static gboolean
@@ -92,7 +69,7 @@ tell_room (CmNode *node, const char *room_id, const char *user_id, GError **erro
     return FALSE;
   g_autoptr (CmRoomView) view = cm_room_view (room);
   return cm_room_membership (view, user_id) != CM_MEMBERSHIP_JOIN ||
-         append_member (node, room, user_id, "join", error);
+         cm_member_append_own (node, room, user_id, "join", error);
 }
 
 static void
@@ -155,7 +132,7 @@ leave_room (CmNode *node, const char *room_id, const char *user_id, GError **err
   g_autoptr (CmRoom) room = cm_rooms_get (node->rooms, room_id, NULL);
   g_autoptr (CmRoomView) view = room ? cm_room_view (room) : NULL;
   if (view && cm_room_is_live (view))
-    return append_member (node, room, user_id, "leave", error);
+    return cm_member_append_own (node, room, user_id, "leave", error);
   return cm_handshake_leave (node->intake, room_id, user_id, NULL, error);
 }
 

@@ -1,9 +1,7 @@
 #include "server/rooms/guests.h"
 
-#include "federation/append.h"
 #include "schema/membership.h"
-
-#include <string.h>
+#include "server/rooms/member-content.h"
 
 gboolean
 cm_guests_may_join (const CmRoomView *view)
@@ -25,22 +23,14 @@ find_guests (CmNode *node, const CmRoomView *view, GError **error)
 gboolean
 cm_guests_review (CmNode *node, const CmEvent *event, GError **error)
 {
-  static const char leave[] = "{\"membership\":\"leave\"}";
   g_autoptr (CmRoom) room = cm_rooms_get (node->rooms, event->room_id, error);
   g_autoptr (CmRoomView) view = room != NULL ? cm_room_view (room) : NULL;
 
   if (view == NULL || cm_guests_may_join (view))
     return view != NULL;
   g_auto (GStrv) guests = find_guests (node, view, error);
-  g_autoptr (CmJsonDoc) content = cm_json_parse (leave, strlen (leave), NULL);
-  for (gsize i = 0; guests != NULL && guests[i] != NULL; i++) {
-    CmDraft draft = { .type = "m.room.member",
-                      .state_key = guests[i],
-                      .sender = guests[i],
-                      .content = cm_json_doc_root (content) };
-    g_autoptr (CmEvent) left = cm_room_append_one (room, &draft, error);
-    if (left == NULL)
+  for (gsize i = 0; guests != NULL && guests[i] != NULL; i++)
+    if (!cm_member_append_own (node, room, guests[i], "leave", error))
       return FALSE;
-  }
   return guests != NULL;
 }

@@ -1,6 +1,7 @@
 #include "server/rooms/member-content.h"
 
 #include "crypto/id.h"
+#include "federation/append.h"
 #include "server/accounts/profile.h"
 
 #include <string.h>
@@ -21,6 +22,26 @@ cm_member_content_new (CmNode *node, const CmMemberContent *content, GError **er
     cm_json_put_boolean (writer, "is_direct", TRUE);
   cm_json_close (writer);
   return cm_json_writer_end_doc (writer);
+}
+
+gboolean
+cm_member_append_own (CmNode *node, CmRoom *room, const char *user_id, const char *membership,
+                      GError **error)
+{
+  const CmMemberContent content = {
+    .membership = membership,
+    .user_id = strcmp (membership, "join") == 0 ? user_id : NULL,
+  };
+  g_autoptr (CmJsonDoc) doc = cm_member_content_new (node, &content, error);
+
+  if (doc == NULL)
+    return FALSE;
+  const CmDraft draft = { .type = "m.room.member",
+                          .state_key = user_id,
+                          .sender = user_id,
+                          .content = cm_json_doc_root (doc) };
+  g_autoptr (CmEvent) event = cm_room_append_one (room, &draft, error);
+  return event != NULL;
 }
 
 CmJsonDoc *

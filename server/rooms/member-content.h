@@ -1,7 +1,8 @@
-/* The content of m.room.member events that this server makes for its users. */
+/* The m.room.member events that this server makes for its users, and their content. */
 #pragma once
 
 #include "crypto/json.h"
+#include "federation/rooms.h"
 #include "server/node.h"
 
 G_BEGIN_DECLS
@@ -15,6 +16,11 @@ typedef struct {
 } CmMemberContent;
 
 CmJsonDoc *cm_member_content_new (CmNode *node, const CmMemberContent *content, GError **error);
+
+/* Appends the member event by which @user_id, of this server, joins (again, with his name and
+ * picture of now) or leaves by himself. */
+gboolean cm_member_append_own (CmNode *node, CmRoom *room, const char *user_id,
+                               const char *membership, GError **error);
 
 /* The client's own @content, but for who vouches for a join: that is this server's to say.
  * @authorised_by: nullable. */

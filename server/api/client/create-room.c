@@ -1,11 +1,10 @@
 #include "schema/room-directory.h"
 #include "server/node.h"
 #include "server/rooms/invite.h"
+#include "server/rooms/member-content.h"
 #include "server/rooms/recipe.h"
 #include "server/router/router.h"
 #include "server/routes.h"
-
-#include <string.h>
 
 /* The alias and the directory's entry are committed with the room. */
 static void
@@ -36,21 +35,6 @@ check_alias_is_free (CmNode *node, const char *alias, GError **error)
   return taken == NULL && local == NULL;
 }
 
-#define LEAVE "{\"membership\":\"leave\"}"
-
-static gboolean
-leave (CmRoom *room, const char *user_id, GError **error)
-{
-  g_autoptr (CmJsonDoc) content = cm_json_parse_object (LEAVE, strlen (LEAVE), NULL);
-  const CmDraft draft = { .type = "m.room.member",
-                          .state_key = user_id,
-                          .sender = user_id,
-                          .content = cm_json_doc_root (content) };
-  g_autoptr (CmEvent) event = cm_room_append_one (room, &draft, error);
-
-  return event != NULL;
-}
-
 /* The room is there, whoever could not be reached. But a direct chat without anybody to talk to is
  * of no use: its creator leaves it again and is told why. */
 static gboolean
@@ -76,7 +60,7 @@ invite_elsewhere (CmCall *call, CmRoom *room, const CmRecipe *recipe, GError **e
   }
   if (failed == 0 || failed < wanted || !cm_json_get_boolean (body, "is_direct", FALSE))
     return TRUE;
-  if (leave (room, cm_call_user (call), error))
+  if (cm_member_append_own (cm_call_node (call), room, cm_call_user (call), "leave", error))
     g_propagate_error (error, g_steal_pointer (&first));
   return FALSE;
 }
